@@ -1,0 +1,78 @@
+# SeaBIOS with the Xen layer
+#
+#   make              build out/bios-xenpv.bin
+#   make run          boot Linux from a PV disk on a real Xen (DISK=image: your own disk)
+#   make shell        the same Xen with a shell in dom0
+#   make check        all tests
+#   make install      copy the blob to $(DESTDIR)$(PREFIX)/lib/seabios-xenpv
+#   make clean        remove out/ (downloads stay in ~/.cache/seabios-xenpv)
+#
+# This file may be distributed under the terms of the GNU LGPLv3 license.
+
+# The version of the layer; the blob calls itself SEABIOSVERSION-xenpv-VERSION.
+VERSION = 0.1
+
+# Where SeaBIOS comes from: a tree or a tarball; empty: Debian's source package.
+SEABIOS =
+# Configuration fragment, and further settings: make SETTINGS="CONFIG_DEBUG_LEVEL=8"
+CONFIG = configs/hvm.config
+SETTINGS =
+OUT = out
+PREFIX = /usr/local
+
+BLOB = $(OUT)/bios-xenpv.bin
+TREE = $(OUT)/seabios
+PATCHES = $(sort $(wildcard patches/*.patch))
+LAYER = $(wildcard src/xen/* src/xen/*/*)
+# the files of a tree of one's own: a change there makes a new copy
+ORIGINAL = $(if $(SEABIOS),$(shell find $(SEABIOS) -name .git -prune -o -type f -print 2>/dev/null))
+
+BUILD_SEABIOS = +$(MAKE) -C $(TREE) OUT=out/ PYTHON="python3 -B" CC="$(CC) -Wno-array-bounds" EXTRAVERSION=-xenpv-$(VERSION) \
+    $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
+
+all: $(BLOB)
+
+.PHONY: all run shell check check-host check-build check-seabios check-lab install clean FORCE
+.DELETE_ON_ERROR:
+
+
+################ The blob
+
+$(BLOB): $(TREE)/.config $(LAYER) | packages-build
+	$(BUILD_SEABIOS)
+	cp $(TREE)/out/bios.bin $@
+
+$(TREE)/.config: $(TREE)/.patched Kconfig.xen $(CONFIG) $(OUT)/settings
+	cat $(CONFIG) $(OUT)/settings >$@
+	$(BUILD_SEABIOS) olddefconfig
+
+# A patched copy of SeaBIOS. The layer is linked in, so that a change there needs no new copy.
+$(TREE)/.patched: $(OUT)/origin $(ORIGINAL) $(PATCHES) scripts/copy-seabios | packages-build
+	source="$(SEABIOS)"; [ -n "$$source" ] || source=`scripts/fetch-seabios` || exit; \
+	scripts/copy-seabios "$$source" $(TREE)
+	for patch in $(PATCHES); do \
+	    patch -d $(TREE) -p1 -F0 --no-backup-if-mismatch -s <$$patch || exit; done
+	ln -sr src/xen $(TREE)/src/
+	ln -sr Kconfig.xen $(TREE)/
+	touch $@
+
+# What was asked for on the command line; these files change only when it does.
+$(OUT)/origin: text = $(SEABIOS) $(VERSION)
+$(OUT)/settings: text = $(SETTINGS)
+$(OUT)/origin $(OUT)/settings: FORCE
+	@mkdir -p $(OUT)
+	@printf '%s\n' $(text) | cmp -s - $@ || printf '%s\n' $(text) >$@
+
+# Debian packages that are missing
+packages-%: FORCE
+	@tests/lab/packages $*
+
+install: $(BLOB)
+	install -D -m 644 $(BLOB) $(DESTDIR)$(PREFIX)/lib/seabios-xenpv/bios-xenpv.bin
+	@echo
+	@echo 'For the HVM guests that are to boot from PV disks, in xl.cfg:'
+	@echo '    bios = "seabios"'
+	@echo '    bios_path_override = "$(PREFIX)/lib/seabios-xenpv/bios-xenpv.bin"'
+
+clean:
+	rm -rf $(OUT)
