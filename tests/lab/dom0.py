@@ -1,0 +1,101 @@
+"""The lab's dom0: a small Debian with Xen's tools, made from packages and kept in the cache."""
+
+import fcntl
+import os
+import pathlib
+import shutil
+import tempfile
+
+from debian import CACHE, HERE, Step, as_root, command, forget_old, initramfs, kernel, \
+    key, module_order, unpack, versions
+
+PACKAGES = ["iproute2", "kmod", "mount", "procps", "qemu-guest-agent", "qemu-system-xen",
+            "sysvinit-core", "xen-utils-4.17", "xen-utils-common"]
+HYPERVISOR = "xen-hypervisor-4.17-amd64"
+MODULES = ["virtio_pci", "virtio_blk", "virtio_scsi", "virtio_console", "sd_mod", "crc32c_generic", "ext4",
+           "loop", "xen-evtchn", "xen-gntdev", "xen-gntalloc", "xen-privcmd", "xenfs",
+           "xen-blkback", "xen-netback"]
+FILES = ["agent", "boot", "inittab"]
+
+# mmdebstrap runs this with the new root as its argument, /proc and others still mounted in it:
+# a bind mount shows it without them.
+FINISH = """#!/bin/sh
+set -e
+cd "$1"
+mkdir -p lab
+cp {files}/agent {files}/boot lab/
+cp {files}/inittab etc/inittab
+ln -s /usr/lib/xen-4.17/bin lab/bin
+rm -rf usr/share/doc usr/share/man usr/share/locale usr/share/qemu/*.fd var/cache/apt var/lib/apt
+mkdir {scratch}/root
+mount --bind "$1" {scratch}/root
+trap 'umount {scratch}/root' EXIT
+mke2fs -q -t ext4 -O ^has_journal -E lazy_itable_init=0 -d {scratch}/root {scratch}/root.img 1G
+chown {owner} {scratch}/root.img
+"""
+
+
+def sources():
+    """The machine's own apt sources of Debian, one line each."""
+    form = "deb $(REPO_URI) $(RELEASE) $(COMPONENT)"
+    text = command(["apt-get", "indextargets", "--format", form,
+                    "Created-By: Packages", "Origin: Debian"]).decode()
+    return sorted(set(text.splitlines()))
+
+
+def suite():
+    """Debian's name of the machine's own release (bookworm)."""
+    release = dict(line.split("=", 1) for line in
+                   pathlib.Path("/etc/os-release").read_text().splitlines() if "=" in line)
+    return release["VERSION_CODENAME"].strip('"')
+
+
+def build(directory):
+    """Make xen, vmlinuz, initrd and root.img in directory."""
+    with tempfile.TemporaryDirectory(dir=CACHE) as name:
+        scratch = pathlib.Path(name)
+        with Step("1/3 dom0: kernel and hypervisor from Debian packages", 10):
+            for package in (HYPERVISOR, kernel("amd64"), "busybox-static"):
+                unpack(package, scratch / "boot")
+            hypervisor, = (scratch / "boot/boot").glob("xen-*.gz")
+            (directory / "xen").write_bytes(command(["zcat", hypervisor]))
+            linux, = (scratch / "boot/boot").glob("vmlinuz-*")
+            shutil.copy(linux, directory / "vmlinuz")
+            modules = module_order(scratch / "boot", MODULES)
+            init = (HERE / "dom0/init").read_bytes()
+            (directory / "initrd").write_bytes(
+                initramfs(scratch / "boot/bin/busybox", init, modules))
+        with Step("2/3 dom0: root file system from Debian packages", 40):
+            finish = scratch / "finish"
+            finish.write_text(FINISH.format(files=HERE / "dom0", scratch=scratch,
+                                            owner=f"{os.getuid()}:{os.getgid()}"))
+            finish.chmod(0o755)
+            command(as_root(["mmdebstrap", "--variant=essential", "--format=null",
+                             "--include=" + ",".join(PACKAGES), f"--customize-hook={finish}",
+                             suite(), "/dev/null", *sources()]))
+            shutil.move(scratch / "root.img", directory / "root.img")
+
+
+def image():
+    """The directory with the dom0's xen, vmlinuz, initrd and root.img; builds it if need be."""
+    parts = [HERE / "dom0.py", HERE / "debian.py", HERE / "dom0/init"]
+    parts += [HERE / "dom0" / name for name in FILES]
+    parts.append(versions([HYPERVISOR, kernel("amd64"), *PACKAGES]))
+    return cached("dom0", key(*parts), build)
+
+
+def cached(prefix, name, make):
+    """The directory CACHE/prefix-name; make(directory) fills it the first time."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    final = CACHE / f"{prefix}-{name}"
+    with open(CACHE / f"{prefix}.lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not final.exists():
+            with tempfile.TemporaryDirectory(dir=CACHE, prefix=f"new-{prefix}-") as new:
+                make(pathlib.Path(new))
+                os.chmod(new, 0o755)
+                os.rename(new, final)
+                os.mkdir(new)       # what TemporaryDirectory removes
+        os.utime(final)
+        forget_old(prefix, final)
+    return final
