@@ -1,0 +1,183 @@
+"""The guest programs in plain QEMU, without Xen: a blob boots and serves emulated disks as
+Debian's SeaBIOS does. Each program must pass on both, and print the same.
+
+$BIOS names the blob to test (default: out/bios-xenpv.bin, which `make` builds).
+"""
+
+import contextlib
+import functools
+import os
+import pathlib
+import re
+import subprocess
+import tempfile
+import time
+
+import pytest
+
+import pattern
+
+HERE = pathlib.Path(__file__).resolve().parent
+BIOS = {
+    'stock': pathlib.Path('/usr/share/seabios/bios-256k.bin'),
+    'xenpv': pathlib.Path(os.environ.get('BIOS') or HERE.parents[1] / 'out/bios-xenpv.bin'),
+}
+KINDS = {
+    'ide': ['-device', 'ide-hd,drive={0}'],
+    'virtio-blk': ['-device', 'virtio-blk-pci,drive={0}'],
+    'ahci': ['-device', 'ich9-ahci,id=c{0}', '-device', 'ide-hd,drive={0},bus=c{0}.0'],
+}
+MIB = 2048          # sectors
+LIMIT = 120         # seconds; the slowest run takes 8 on an idle machine
+
+bios = pytest.mark.parametrize('bios', BIOS)
+kind = pytest.mark.parametrize('kind', KINDS)
+program = pytest.mark.parametrize('program', ['hello', 'int13', 'disks', 'steps', 'bench'])
+
+
+@pytest.fixture(scope='session', autouse=True)
+def blobs():
+    """Both BIOSes must be there: a missing one is no reason to skip."""
+    for path in BIOS.values():
+        assert path.exists(), f'{path} is missing; `make` builds the blob'
+
+
+@functools.lru_cache(maxsize=None)
+def programs():
+    """Build the guest programs; returns their directory (the object keeps it alive)."""
+    directory = tempfile.TemporaryDirectory(prefix='guests-')
+    subprocess.run(['make', '-s', '-C', HERE, f'OUT={directory.name}'], check=True)
+    return directory
+
+
+def image(path, name, sectors=12 * MIB, **settings):
+    """Make an image with the program `name`; returns its path."""
+    pattern.make(path, f'{programs().name}/{name}.img', sectors, delay_ms=100, **settings)
+    return path
+
+
+@contextlib.contextmanager
+def qemu(bios_file, disks, log, options='', extra=()):
+    """Run QEMU with the disks [(kind, path)], the guest's lines going to the file `log`."""
+    log.touch()
+    command = ['qemu-system-i386', '-accel', 'tcg', '-m', '64', '-nodefaults', '-display', 'none',
+               '-bios', bios_file, '-debugcon', f'file:{log}', '-global', 'isa-debugcon.iobase=0xe9',
+               *extra]
+    for number, (kind_name, path) in enumerate(disks):
+        name = f'd{number}'
+        command += ['-drive', f'if=none,id={name},format=raw,file={path}{options}']
+        command += [part.format(name) for part in KINDS[kind_name]]
+    process = subprocess.Popen(command)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def wait_for(process, log, expression):
+    """Wait until a line of the file `log` matches; returns all its lines."""
+    deadline = time.monotonic() + LIMIT
+    while True:
+        lines = log.read_text().splitlines()
+        if any(re.search(expression, line) for line in lines):
+            return lines
+        assert process.poll() is None, f'QEMU has ended with status {process.returncode}'
+        assert time.monotonic() < deadline, f'no line {expression!r} in {LIMIT} s: {lines[-5:]}'
+        time.sleep(0.05)
+
+
+def run(bios_name, disks, directory, options=''):
+    """Run the disks' first program to its end; returns the lines that it printed."""
+    log = directory / f'{bios_name}.log'
+    with qemu(BIOS[bios_name], disks, log, options) as process:
+        return wait_for(process, log, '^TEST (PASS|FAIL) ')
+
+
+@functools.lru_cache(maxsize=None)
+def result(bios_name, kind_name, name):
+    """The lines of a program on a fresh disk, and what is wrong with the disk afterwards."""
+    with tempfile.TemporaryDirectory(prefix='guests-') as directory:
+        path = pathlib.Path(directory)
+        disk = image(path / 'disk.raw', name)
+        lines = run(bios_name, [(kind_name, disk)], path)
+        return lines, pattern.verify(disk, pattern.writes(lines))
+
+
+def same(lines):
+    """The lines without what differs from run to run."""
+    return [re.sub('(tsc|khz)=[0-9a-f]+', r'\1=', line) for line in lines]
+
+
+@bios
+@kind
+@program
+def test_program_passes(program, kind, bios):
+    lines, differences = result(bios, kind, program)
+    assert lines[-1] == f'TEST PASS {program}', lines
+    assert differences == []
+
+
+@kind
+@program
+def test_blob_answers_as_stock_seabios(program, kind):
+    assert same(result('xenpv', kind, program)[0]) == same(result('stock', kind, program)[0])
+
+
+def test_int13_writes_are_in_the_image():
+    lines, _ = result('stock', 'ide', 'int13')
+    assert len(pattern.writes(lines)) > 50
+
+
+@bios
+def test_every_disk_appears_once_and_in_order(bios, tmp_path):
+    disks = [(name, image(tmp_path / name, 'disks', (8 + number) * MIB, label=name))
+             for number, name in enumerate(['ide', 'ahci', 'virtio-blk'])]
+    lines = run(bios, disks, tmp_path)
+    found = [re.search('DISK (..) .*label=(.*)', line).groups() for line in lines if 'DISK' in line]
+    assert found == [('80', 'ide'), ('81', 'ahci'), ('82', 'virtio-blk')]
+    assert lines[-1] == 'TEST PASS disks'
+
+
+@bios
+def test_lbas_above_32_bits(bios, tmp_path):
+    disk = image(tmp_path / 'disk.raw', 'int13', (1 << 32) + 12345, patterned=12 * MIB)
+    lines = run(bios, [('virtio-blk', disk)], tmp_path)
+    assert lines[-1] == 'TEST PASS int13', lines
+    assert pattern.verify(disk, pattern.writes(lines)) == []
+
+
+@bios
+def test_not_bootable_disk_is_not_run(bios, tmp_path):
+    disk = image(tmp_path / 'disk.raw', 'not-bootable')
+    log, bios_log = tmp_path / 'guest.log', tmp_path / 'bios.log'
+    bios_log.touch()
+    extra = ['-chardev', f'file,id=bios,path={bios_log}',
+             '-device', 'isa-debugcon,iobase=0x402,chardev=bios']
+    with qemu(BIOS[bios], [('ide', disk)], log, extra=extra) as process:
+        lines = wait_for(process, bios_log, 'No bootable device')
+    assert 'Boot failed: not a bootable disk' in lines
+    assert log.read_text() == ''
+
+
+def test_int13_finds_a_wrong_sector(tmp_path):
+    disk = image(tmp_path / 'disk.raw', 'int13')
+    pattern.change(disk, 5000, 1, 7)
+    lines = run('stock', [('virtio-blk', disk)], tmp_path)
+    failures = [line for line in lines if line.startswith('FAIL read-all:')]
+    assert len(failures) == 1 and f'data of lba {5000:016x} ' in failures[0], lines
+    assert lines[-1].startswith('TEST FAIL int13')
+    differences = pattern.verify(disk, pattern.writes(lines))
+    assert differences == ['sector 0x1388: generation 0 expected, '
+                           'sector 0x1388 of generation 7 found']
+
+
+@bios
+def test_readonly_finds_that_virtio_has_no_write_protect_status(bios, tmp_path):
+    """Stock SeaBIOS refuses these writes with another AH; all else is as it must be."""
+    disk = image(tmp_path / 'disk.raw', 'readonly')
+    lines = run(bios, [('virtio-blk', disk)], tmp_path, options=',readonly=on')
+    failures = [line for line in lines if line.startswith('FAIL')]
+    assert len(failures) == 6
+    assert all(': AH want=00000003 got=0000000c' in line for line in failures), failures
+    assert pattern.verify(disk) == []
