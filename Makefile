@@ -27,12 +27,13 @@ LAYER = $(wildcard src/xen/* src/xen/*/*)
 # the files of a tree of one's own: a change there makes a new copy
 ORIGINAL = $(if $(SEABIOS),$(shell find $(SEABIOS) -name .git -prune -o -type f -print 2>/dev/null))
 
-BUILD_SEABIOS = +$(MAKE) -C $(TREE) OUT=out/ PYTHON="python3 -B" CC="$(CC) -Wno-array-bounds" EXTRAVERSION=-xenpv-$(VERSION) \
+BUILD_SEABIOS = +$(MAKE) --no-print-directory -C $(TREE) OUT=out/ PYTHON="python3 -B" CC="$(CC) -Wno-array-bounds" EXTRAVERSION=-xenpv-$(VERSION) \
     $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 
 all: $(BLOB)
 
-.PHONY: all run shell check check-host check-build check-seabios check-lab install clean FORCE
+.PHONY: all run shell check check-host check-build check-seabios check-guests check-lab \
+    install clean FORCE
 .DELETE_ON_ERROR:
 
 
@@ -63,9 +64,55 @@ $(OUT)/origin $(OUT)/settings: FORCE
 	@mkdir -p $(OUT)
 	@printf '%s\n' $(text) | cmp -s - $@ || printf '%s\n' $(text) >$@
 
-# Debian packages that are missing
+# Debian packages that are missing: packages-build, packages-host, packages-lab
 packages-%: FORCE
 	@tests/lab/packages $*
+
+
+################ Running it
+
+run: $(BLOB) | packages-lab
+	tests/lab/run $(DISK)
+
+shell: $(BLOB) | packages-lab
+	tests/lab/run --shell $(DISK)
+
+
+################ Tests: each part leaves JUnit XML in out/results/PART
+
+RESULTS = $(abspath $(OUT))/results
+PYTEST = mkdir -p $(OUT); /usr/bin/python3 -B -m pytest -q -rs -p no:cacheprovider \
+    --basetemp=$(abspath $(OUT))/tmp-$@ --junitxml=$(RESULTS)/$@/pytest.xml
+
+check: | packages-build packages-host packages-lab
+	+@MAKE="$(MAKE)" tests/check $(RESULTS) \
+	    check-host check-build check-seabios check-guests check-lab
+
+# The layer's own code on this machine, without Xen
+check-host: | packages-build packages-host
+	rm -rf $(RESULTS)/$@
+	mkdir -p $(RESULTS)/$@
+	CMOCKA_MESSAGE_OUTPUT=xml CMOCKA_XML_FILE=$(RESULTS)/$@/%g.xml \
+	    $(MAKE) -C tests/unit OUT=$(abspath $(OUT))/unit check
+
+# This Makefile, with the default SeaBIOS
+check-build: | packages-build packages-lab
+	$(PYTEST) tests/build/test_make.py
+
+# The patches and the layer on the SeaBIOS of several Debian releases
+check-seabios: | packages-build packages-lab
+	$(PYTEST) tests/build/test_seabios.py
+
+# The blob in QEMU without Xen
+check-guests: $(BLOB) | packages-lab
+	$(PYTEST) tests/guests
+
+# The blob on a real Xen
+check-lab: $(BLOB) | packages-lab
+	$(PYTEST) tests/lab
+
+
+################ Other
 
 install: $(BLOB)
 	install -D -m 644 $(BLOB) $(DESTDIR)$(PREFIX)/lib/seabios-xenpv/bios-xenpv.bin

@@ -1,0 +1,95 @@
+"""What the Makefile promises, with SeaBIOS from its default source."""
+
+import os
+import shutil
+
+import pytest
+
+from project import PROJECT, VERSION, copy_project, must, run
+
+BLOB = "out/bios-xenpv.bin"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A copy of the project with a finished build."""
+    project = copy_project(tmp_path_factory.mktemp("make") / "project")
+    must("make", cwd=project)
+    return project
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory, tarball):
+    """SeaBIOS as an unpacked tree."""
+    tree = tmp_path_factory.mktemp("tree") / "seabios"
+    must("scripts/copy-seabios", tarball, tree)
+    return tree
+
+
+def test_blob_is_256_kib_and_names_both_versions(project):
+    blob = (project / BLOB).read_bytes()
+    seabios = (project / "out/seabios/.version").read_text().strip()
+    assert len(blob) == 256 * 1024
+    assert f"{seabios}-xenpv-{VERSION}\0".encode() in blob
+
+
+def test_second_make_does_nothing(project):
+    before = (project / BLOB).stat().st_mtime_ns
+    assert must("make", cwd=project) == ""
+    assert (project / BLOB).stat().st_mtime_ns == before
+
+
+def test_change_in_the_layer_compiles_that_file_only(project):
+    source = sorted((project / "src/xen").glob("*.c"))[0]
+    os.utime(source)
+    compiled = [line.split()[-1] for line in must("make", cwd=project).splitlines()
+                if "Compile checking" in line]
+    assert compiled == [f"out/src/xen/{source.stem}.o"]
+
+
+def test_build_is_reproducible(project, tree, tmp_path):
+    """Another path, another time, another user's settings, a tree instead of a tarball."""
+    other = copy_project(tmp_path / "a directory with a longer name".replace(" ", "-"))
+    for path in other.rglob("*.[ch]"):
+        os.utime(path, (1e9, 1e9))
+    must("make", f"SEABIOS={tree}", cwd=other, TZ="Asia/Tokyo", LANG="C.UTF-8", USER="somebody")
+    assert (other / BLOB).read_bytes() == (project / BLOB).read_bytes()
+
+
+def test_install_under_destdir(project, tmp_path):
+    output = must("make", "install", f"DESTDIR={tmp_path}", "PREFIX=/opt/x", cwd=project)
+    name = "/opt/x/lib/seabios-xenpv/bios-xenpv.bin"
+    installed = tmp_path / name[1:]
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [installed]
+    assert installed.read_bytes() == (project / BLOB).read_bytes()
+    assert installed.stat().st_mode & 0o777 == 0o644
+    assert f'bios_path_override = "{name}"' in output
+
+
+def test_patch_that_needs_fuzz_stops_the_build(project, tree, tmp_path):
+    changed = shutil.copytree(tree, tmp_path / "seabios")
+    block = changed / "src/block.c"
+    text = block.read_text()
+    assert text.count("{\n    floppy_setup();") == 1
+    block.write_text(text.replace("{\n    floppy_setup();", "{\n    floppy_setup(0);"))
+    result = run("make", f"SEABIOS={changed}", f"OUT={tmp_path}/out", cwd=project)
+    assert result.returncode != 0
+    assert "FAILED" in result.stdout
+    assert not (tmp_path / "out/bios-xenpv.bin").exists()
+
+
+@pytest.mark.parametrize("kind, reason", [
+    ("missing", "no such directory or file"),
+    ("empty", "not a SeaBIOS tree"),
+    ("text", "cannot be unpacked"),
+])
+def test_bad_source_gives_one_clear_message(kind, reason, tmp_path):
+    source = tmp_path / kind
+    if kind == "empty":
+        source.mkdir()
+    if kind == "text":
+        source.write_text("no archive\n")
+    result = run("make", "-s", f"SEABIOS={source}", f"OUT={tmp_path}/out", cwd=PROJECT)
+    said = [line for line in result.stdout.splitlines() if not line.startswith("make")]
+    assert result.returncode != 0
+    assert said == [f"SEABIOS={source}: {reason}"]

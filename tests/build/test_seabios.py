@@ -1,0 +1,142 @@
+"""The patches and the layer on every SeaBIOS that Debian's releases ship."""
+
+import re
+import shutil
+from collections import Counter, defaultdict
+from types import SimpleNamespace
+
+import pytest
+
+from project import PROJECT, VERSION, must, run
+
+SUITES = ("bullseye", "bookworm", "trixie")
+GROWTH_LIMIT = 12 * 1024    # bytes of the blob
+STACK_LIMIT = 700           # bytes of the extra stack, which has 2048
+
+# gcc then writes every function's stack use and calls into a .ci file next to the object
+CALLGRAPH = "-fcallgraph-info=su"
+
+
+@pytest.fixture(scope="module", params=SUITES)
+def seabios(request):
+    """A release of Debian and its SeaBIOS tarball."""
+    result = run("scripts/fetch-seabios", request.param)
+    if result.returncode:
+        pytest.skip(f"{request.param}: the source is not on the mirror: {result.stdout}")
+    return SimpleNamespace(suite=request.param, tarball=result.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def stock(seabios, tmp_path_factory):
+    """The build of SeaBIOS as it is, with the version string of ours."""
+    tree = tmp_path_factory.mktemp("stock") / "seabios"
+    must("scripts/copy-seabios", seabios.tarball, tree)
+    shutil.copy(PROJECT / "configs/hvm.config", tree / ".config")
+    make = ("make", "-j4", "PYTHON=python3 -B", f"CC=cc -Wno-array-bounds {CALLGRAPH}",
+            f"EXTRAVERSION=-xenpv-{VERSION}")
+    must(*make, "olddefconfig", cwd=tree)
+    log = must(*make, cwd=tree)
+    return SimpleNamespace(log=log, out=tree / "out", blob=(tree / "out/bios.bin").read_bytes())
+
+
+def build(seabios, out, **settings):
+    """Build with the layer's sources; `settings` are Kconfig options."""
+    words = " ".join(f"{name}={value}" for name, value in settings.items())
+    log = must("make", f"SEABIOS={seabios.tarball}", f"OUT={out}", f"SETTINGS={words}",
+               f"CC=cc {CALLGRAPH}")
+    return SimpleNamespace(log=log, out=out / "seabios/out",
+                           blob=(out / "bios-xenpv.bin").read_bytes())
+
+
+@pytest.fixture(scope="module")
+def off(seabios, tmp_path_factory):
+    """The patched build with CONFIG_XEN_PV=n."""
+    return build(seabios, tmp_path_factory.mktemp("off"), CONFIG_XEN_PV="n")
+
+
+@pytest.fixture(scope="module")
+def layer(seabios, tmp_path_factory):
+    """The build with the layer."""
+    return build(seabios, tmp_path_factory.mktemp("layer"))
+
+
+def warnings(log):
+    """Warnings of a build, without their line numbers, with how often each was given."""
+    return Counter(re.sub(r":\d+:\d+:", ":", line) for line in log.splitlines()
+                   if "warning:" in line and not line.startswith("make"))
+
+
+def size(log, name):
+    """A figure of layoutrom.py or checkrom.py in bytes, such as "Total size"."""
+    return int(re.search(rf"{name}: +(\d+)", log)[1])
+
+
+def gcc_stack(out, function):
+    """Most stack below and with `function`, return addresses and arguments included.
+
+    gcc's own figures; calls through pointers count nothing. panic never returns.
+    """
+    frame, calls = {}, defaultdict(set)
+    for line in (out / "ccode32flat.ci").read_text().splitlines():
+        if node := re.match(r'node: { title: "([^"]+)" label: "[^"]*?(\d+) bytes', line):
+            frame[node[1].split(":")[-1]] = int(node[2])
+        elif edge := re.match(r'edge: { sourcename: "([^"]+)" targetname: "([^"]+)"', line):
+            calls[edge[1].split(":")[-1]].add(edge[2].split(":")[-1])
+
+    def deepest(name, above):
+        assert name not in above, f"recursion: {above + [name]}"
+        below = (deepest(called, above + [name]) for called in calls[name] if called != "panic")
+        return frame.get(name, 0) + max(below, default=0)
+
+    assert function in frame, f"{function} has no frame of its own"
+    return deepest(function, [])
+
+
+def checkstack(out):
+    """SeaBIOS's scripts/checkstack.py on the linked image: {function: (own, deepest)}."""
+    command = "objdump -m i386 -M i386 -M suffix -d out/rom.o | python3 -B scripts/checkstack.py"
+    text = must("sh", "-c", command, cwd=out.parent)
+    return {name: (int(own), int(deepest)) for name, own, deepest
+            in re.findall(r"^(\S+)\[(\d+),(\d+)[^]]*\]:$", text, re.M)}
+
+
+def test_patches_apply_with_git_am(seabios, tmp_path):
+    """git am accepts no fuzz."""
+    tree = tmp_path / "seabios"
+    git = ("git", "-c", "user.name=test", "-c", "user.email=test@localhost")
+    must("scripts/copy-seabios", seabios.tarball, tree)
+    must("git", "init", "-q", cwd=tree)
+    must("git", "add", "-A", cwd=tree)
+    must(*git, "commit", "-q", "-m", "SeaBIOS", cwd=tree)
+    patches = sorted((PROJECT / "patches").glob("*.patch"))
+    must(*git, "am", "-q", *patches, cwd=tree)
+    assert must("git", "rev-list", "--count", "HEAD", cwd=tree).strip() == str(1 + len(patches))
+
+
+def test_switched_off_is_the_unpatched_blob(stock, off):
+    assert off.blob == stock.blob
+
+
+def test_no_new_warnings(stock, layer):
+    assert not warnings(layer.log) - warnings(stock.log)
+
+
+def test_growth(seabios, stock, layer, figure):
+    """layoutrom.py has accepted the layout, or there would be no build."""
+    growth, low = (size(layer.log, name) - size(stock.log, name)
+                   for name in ("Total size", "Lowmem size"))
+    figure(f"{seabios.suite}: blob +{growth} bytes, {size(layer.log, 'Free')} free, "
+           f"low memory +{low}")
+    assert 0 < growth <= GROWTH_LIMIT
+
+
+def test_stack(seabios, layer, figure):
+    own, deepest = checkstack(layer.out)["xen_process_op"]
+    most = gcc_stack(layer.out, "xen_process_op")
+    figure(f"{seabios.suite}: stack of xen_process_op {deepest} by checkstack.py, {most} by gcc")
+    assert max(deepest, most) <= STACK_LIMIT
+
+
+def test_other_drivers_use_no_more_stack(stock, layer):
+    """The layer must not be inlined into the dispatch that all drivers stand on."""
+    assert checkstack(layer.out)["process_op_32"] == checkstack(stock.out)["process_op_32"]
