@@ -24,6 +24,10 @@ main:   group   "disks"
 show:   pushad
         call    get_edd
         expect  "AH=48 CF", 0, dword [cf]
+        access  0x42, 0, 2, BUFFER              ; LBA 0 and the header
+        mov     bl, FILL_BYTE
+        call    fill_buffer
+        call    io
         say     "DISK "
         mov     al, [drive]
         call    hex8
@@ -31,8 +35,6 @@ show:   pushad
         mov     eax, [edd+16]
         mov     edx, [edd+20]
         call    hex64
-        access  0x42, 0, 2, BUFFER              ; LBA 0 and the header
-        call    io
         say     " signature="
         mov     ax, BUFFER >> 16
         mov     es, ax

@@ -61,8 +61,8 @@ def qemu(bios_file, disks, log, options='', extra=()):
     """Run QEMU with the disks [(kind, path)], the guest's lines going to the file `log`."""
     log.touch()
     command = ['qemu-system-i386', '-accel', 'tcg', '-m', '64', '-nodefaults', '-display', 'none',
-               '-bios', bios_file, '-debugcon', f'file:{log}', '-global', 'isa-debugcon.iobase=0xe9',
-               *extra]
+               '-bios', bios_file, *extra,
+               '-debugcon', f'file:{log}', '-global', 'isa-debugcon.iobase=0xe9']
     for number, (kind_name, path) in enumerate(disks):
         name = f'd{number}'
         command += ['-drive', f'if=none,id={name},format=raw,file={path}{options}']
