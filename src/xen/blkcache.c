@@ -1,0 +1,125 @@
+// The read cache: which chunk of which disk is in which slot, and how much to
+// read at a miss. It only keeps the books: filling is the caller's.
+//
+// This file may be distributed under the terms of the GNU LGPLv3 license.
+
+#include "string.h" // memset
+#include "xenpv-int.h" // blkcache_init
+
+void
+blkcache_init(struct blkcache_s *cache, void *mem, u32 size)
+{
+    memset(cache, 0, sizeof(*cache));
+    cache->mem = mem;
+    while (BLKRING_SECTOR << (cache->shift + 1) <= size / BLKCACHE_SLOTS)
+        cache->shift++;
+}
+
+void *
+blkcache_mem(struct blkcache_s *cache, int slot)
+{
+    return cache->mem + (slot * BLKRING_SECTOR << cache->shift);
+}
+
+// Find a chunk without counting that as a use.
+static int
+find(struct blkcache_s *cache, u8 disk, u64 chunk)
+{
+    int i;
+    for (i = 0; i < BLKCACHE_SLOTS; i++) {
+        struct blkslot_s *slot = &cache->slots[i];
+        if (slot->valid && slot->disk == disk && slot->chunk == chunk)
+            return i;
+    }
+    return -1;
+}
+
+int
+blkcache_find(struct blkcache_s *cache, u8 disk, u64 chunk)
+{
+    int i = find(cache, disk, chunk);
+    if (i >= 0)
+        cache->slots[i].stamp = ++cache->stamp;
+    return i;
+}
+
+int
+blkcache_take(struct blkcache_s *cache)
+{
+    int i, oldest = -1;
+    u32 age = 0;
+    for (i = 0; i < BLKCACHE_SLOTS; i++) {
+        struct blkslot_s *slot = &cache->slots[i];
+        u32 this = cache->stamp - slot->stamp;
+        if (slot->lost || (oldest >= 0 && this <= age))
+            continue;
+        oldest = i;
+        age = this;
+    }
+    if (oldest >= 0) {
+        cache->slots[oldest].valid = 0;
+        cache->slots[oldest].stamp = ++cache->stamp;
+    }
+    return oldest;
+}
+
+int
+blkcache_plan(struct blkcache_s *cache, u8 disk, u64 chunk, u32 need
+              , u64 chunks)
+{
+    u32 run = BLKCACHE_START >> cache->shift, n;
+    run = run / BLKRING_SECTOR ?: 1;
+    int before = chunk ? find(cache, disk, chunk - 1) : -1;
+    if (before >= 0 && run < cache->slots[before].run * 2)
+        run = cache->slots[before].run * 2;
+    if (run < need)
+        run = need;
+    if (run > BLKCACHE_RUN)
+        run = BLKCACHE_RUN;
+    for (n = 1; n < run; n++)
+        if (chunk + n >= chunks || find(cache, disk, chunk + n) >= 0)
+            break;
+    return n;
+}
+
+void
+blkcache_enter(struct blkcache_s *cache, int slot, u8 disk, u64 chunk, u8 run)
+{
+    cache->slots[slot] = (struct blkslot_s){
+        .chunk = chunk, .stamp = ++cache->stamp, .disk = disk, .run = run,
+        .valid = 1,
+    };
+}
+
+// Forget what a slot holds, and make it the first to be taken.
+static void
+empty(struct blkslot_s *slot)
+{
+    slot->valid = 0;
+    slot->stamp = 0;
+}
+
+void
+blkcache_drop(struct blkcache_s *cache, u8 disk, u64 chunk)
+{
+    int i = find(cache, disk, chunk);
+    if (i >= 0)
+        empty(&cache->slots[i]);
+}
+
+void
+blkcache_drop_disk(struct blkcache_s *cache, u8 disk)
+{
+    int i;
+    for (i = 0; i < BLKCACHE_SLOTS; i++)
+        if (cache->slots[i].disk == disk)
+            empty(&cache->slots[i]);
+}
+
+void
+blkcache_drop_all(struct blkcache_s *cache)
+{
+    int i;
+    for (i = 0; i < BLKCACHE_SLOTS; i++)
+        empty(&cache->slots[i]);
+}

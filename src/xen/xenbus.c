@@ -1,0 +1,186 @@
+// One PV device: its place in the store, and the states of its two ends.
+//
+// This file may be distributed under the terms of the GNU LGPLv3 license.
+
+#include "output.h" // dprintf
+#include "string.h" // strlen
+#include "xenpv-int.h" // xenbus_probe
+
+// A set of states.
+#define STATE(s) (1 << XenbusState##s)
+
+// While nothing changes, read the backend's state so often.
+#define STATE_PAUSE_US 500
+
+// Nodes of the frontend's directory that are there only while it is attached.
+static const char ring_ref_node[] = "ring-ref", port_node[] = "event-channel"
+                  , protocol_node[] = "protocol", state_node[] = "state";
+
+
+/****************************************************************
+ * States
+ ****************************************************************/
+
+// Turn the reply to a read of a state into one: a single digit. A node that
+// is not there, or holds something else, is XenbusStateUnknown.
+static int
+receive_state(u32 id)
+{
+    const char *text;
+    int len = xenstore_receive(id, &text);
+    if (len != 1 || text[0] < '0' || text[0] > '0' + XenbusStateReconfigured)
+        return XenbusStateUnknown;
+    return text[0] - '0';
+}
+
+// Read the states of both ends with one round trip.
+static void
+read_states(struct xenbus_s *bus, int *frontend, int *backend)
+{
+    u32 frontend_id = xenstore_send(XS_READ, bus->node, state_node, NULL);
+    u32 backend_id = xenstore_send(XS_READ, bus->backend, state_node, NULL);
+    *frontend = receive_state(frontend_id);
+    *backend = receive_state(backend_id);
+}
+
+// Wait until the backend is in one of the states `wanted`.
+static int
+wait_backend(struct xenbus_s *bus, int wanted, u32 limit, const char *what)
+{
+    struct xenwait_s wait;
+    xenwait_start(&wait, limit, 1);
+    for (;;) {
+        int state = receive_state(xenstore_send(XS_READ, bus->backend
+                                                , state_node, NULL));
+        if (wanted & (1 << state))
+            return 0;
+        xenwait_pause(&wait, STATE_PAUSE_US);
+        if (xenwait_step(&wait)) {
+            dprintf(1, "xen: %s: backend did not %s in %u s (state %u)\n"
+                    , bus->name, what, limit / 1000, state);
+            return -1;
+        }
+    }
+}
+
+// Write our own state, after the nodes in `nodes`, which has a free last place.
+static int
+switch_state(struct xenbus_s *bus, struct xenstore_node_s *nodes, int count
+             , int state)
+{
+    char value[2] = { '0' + state, 0 };
+    nodes[count] = (struct xenstore_node_s){ state_node, value };
+    if (!xenstore_update(bus->node, nodes, count + 1))
+        return 0;
+    dprintf(1, "xen: %s: could not switch to state %d\n", bus->name, state);
+    return -1;
+}
+
+
+/****************************************************************
+ * Life of a device
+ ****************************************************************/
+
+// Read what the toolstack wrote for us. Part of a transaction, so that the
+// backend's path and its domain belong together.
+static int
+read_backend(void *data)
+{
+    struct xenbus_s *bus = data;
+    const char *path = xenstore_read(bus->node, "backend");
+    if (!path || *path != '/' || strlen(path) >= sizeof(bus->backend)) {
+        dprintf(1, "xen: %s: no usable backend path\n", bus->name);
+        return -1;
+    }
+    strtcpy(bus->backend, path, sizeof(bus->backend));
+    u64 domid;
+    if (xenstore_read_number(bus->node, "backend-id", &domid)
+        || domid >= DOMID_FIRST_RESERVED) {
+        dprintf(1, "xen: %s: no usable backend-id\n", bus->name);
+        return -1;
+    }
+    bus->domid = domid;
+    return 0;
+}
+
+int
+xenbus_probe(struct xenbus_s *bus, const char *class, u32 id)
+{
+    snprintf(bus->node, sizeof(bus->node), "device/%s/%u", class, id);
+    return xenstore_transaction(read_backend, bus);
+}
+
+int
+xenbus_check_free(struct xenbus_s *bus)
+{
+    int frontend, backend;
+    read_states(bus, &frontend, &backend);
+    if (frontend == XenbusStateInitialising && backend == XenbusStateInitWait)
+        return 0;
+    dprintf(1, "xen: %s: somebody else owns it (frontend %d, backend %d)\n"
+            , bus->name, frontend, backend);
+    return -1;
+}
+
+int
+xenbus_reset(struct xenbus_s *bus)
+{
+    int frontend, backend;
+    read_states(bus, &frontend, &backend);
+    if (frontend == XenbusStateInitialising && backend <= XenbusStateInitWait) {
+        if (backend == XenbusStateUnknown) {
+            dprintf(1, "xen: %s: there is no backend\n", bus->name);
+            return -1;
+        }
+        // new: the backend may still wait for its hotplug script
+        return wait_backend(bus, STATE(InitWait), XEN_LIMIT_POST, "get ready");
+    }
+    dprintf(1, "xen: %s: resetting (frontend %d, backend %d)\n"
+            , bus->name, frontend, backend);
+    if (backend < XenbusStateInitialised || backend == XenbusStateClosed)
+        // the backend has nothing to let go of, and would not answer
+        return xenbus_release(bus);
+    if (xenbus_disconnect(bus))
+        return -1;
+    return xenbus_release(bus);
+}
+
+int
+xenbus_connect(struct xenbus_s *bus, grant_ref_t ring_ref, evtchn_port_t port
+               , u32 limit)
+{
+    char ref_text[12], port_text[12];
+    snprintf(ref_text, sizeof(ref_text), "%u", ring_ref);
+    snprintf(port_text, sizeof(port_text), "%u", port);
+    struct xenstore_node_s nodes[4] = {
+        { ring_ref_node, ref_text }, { port_node, port_text },
+        { protocol_node, XEN_IO_PROTO_ABI_X86_32 },
+    };
+    if (switch_state(bus, nodes, 3, XenbusStateConnected))
+        return -1;
+    return wait_backend(bus, STATE(Connected), limit, "connect");
+}
+
+int
+xenbus_disconnect(struct xenbus_s *bus)
+{
+    struct xenstore_node_s nodes[1];
+    bus->closing = 1;
+    if (switch_state(bus, nodes, 0, XenbusStateClosed))
+        return -1;
+    // a backend that is gone has let go as well
+    return wait_backend(bus, STATE(Closed) | STATE(Unknown), XEN_LIMIT_STATE
+                        , "close");
+}
+
+int
+xenbus_release(struct xenbus_s *bus)
+{
+    struct xenstore_node_s nodes[4] = {
+        { ring_ref_node }, { port_node }, { protocol_node },
+    };
+    if (switch_state(bus, nodes, 3, XenbusStateInitialising))
+        return -1;
+    bus->closing = 0;
+    return wait_backend(bus, STATE(InitWait), XEN_LIMIT_STATE, "get ready");
+}

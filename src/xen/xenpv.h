@@ -1,0 +1,35 @@
+// What SeaBIOS calls in the Xen PV layer.
+//
+// This file may be distributed under the terms of the GNU LGPLv3 license.
+#ifndef __XENPV_H
+#define __XENPV_H
+
+#include "types.h" // u8
+
+// Below DTYPE_ATA, so that xvda comes before its emulated twin.
+#define DTYPE_XEN 0x18
+
+struct disk_op_s;
+struct drive_s;
+
+// blkfront.c
+
+// Find Xen, attach every VBD that is a whole disk, and register each as a
+// BIOS drive. POST only, before the emulated disks are detected.
+void xenblk_setup(void);
+
+// Carry out an int13 request for a DTYPE_XEN drive. Returns DISK_RET_*; on an
+// error nothing has been transferred to the caller.
+int xen_process_op(struct disk_op_s *op);
+
+// Say whether an emulated drive (DTYPE_ATA*: cntl_id = channel*2+slave,
+// DTYPE_AHCI*: cntl_id = port) is the same disk as a registered PV disk, which
+// makes it a second path that must not become a drive of its own
+// (xen-vbd-interface(7)). Returns 1 or 0.
+int xenblk_covers(struct drive_s *drive);
+
+// The same for a SCSI disk of the LSI controller, whose drive_s does not tell
+// its target.
+int xenblk_covers_lsi(u8 target, u8 lun);
+
+#endif // xenpv.h

@@ -1,0 +1,412 @@
+// A client of the store: bytes on the ring, and requests made of them.
+//
+// The ring's indices are shared and start anywhere; nothing but what a request
+// needs is ever put there, and each reply is taken off whole, so that the next
+// user of the ring finds it drained. There are no watches.
+//
+// This file may be distributed under the terms of the GNU LGPLv3 license.
+
+#include "malloc.h" // malloc_high
+#include "output.h" // dprintf
+#include "string.h" // memcpy
+#include "xenpv-int.h" // xenstore_send
+
+_Static_assert(sizeof(struct xsd_sockmsg) == 16, "packing");
+_Static_assert(__builtin_offsetof(struct xenstore_domain_interface, req_cons) == 2048
+               , "packing");
+
+// Everything that changes at run time.
+struct xenstore_s {
+    evtchn_port_t port;
+    u8 was_masked;      // state of the port's mask before xenstore_open()
+    u8 unannounced;     // requests were sent since the last notification
+    u32 serial;         // of the last request
+    u32 tx_id;          // of the open transaction, or 0
+    u32 rest;           // bytes left of a message that was not taken off whole
+    XENSTORE_RING_IDX rest_cons; // where they come next
+    char reply[XENSTORE_PAYLOAD_MAX + 1];
+};
+
+static struct xenstore_s *store;
+
+
+/****************************************************************
+ * Bytes on the ring
+ ****************************************************************/
+
+// Bytes between two indices of the ring. The other side writes one of them.
+// Returns -1 with a message if there cannot be so many.
+static int
+ring_used(XENSTORE_RING_IDX prod, XENSTORE_RING_IDX cons)
+{
+    u32 used = prod - cons;
+    if (used <= XENSTORE_RING_SIZE)
+        return used;
+    dprintf(1, "xen: xenstore ring indices %x %x are impossible\n", prod, cons);
+    return -1;
+}
+
+// Wait until `len` bytes (or as many as the ring holds) can be written.
+// Returns how many there are room for, or -1.
+static int
+ring_wait_room(struct xenwait_s *wait, u32 len)
+{
+    if (len > XENSTORE_RING_SIZE)
+        len = XENSTORE_RING_SIZE;
+    for (;;) {
+        int used = ring_used(xen_store->req_prod
+                             , xen_read_once(xen_store->req_cons));
+        if (used < 0)
+            return -1;
+        if (XENSTORE_RING_SIZE - used >= len)
+            return XENSTORE_RING_SIZE - used;
+        xenevtchn_notify(store->port);
+        if (xenwait_step(wait)) {
+            dprintf(1, "xen: xenstored does not take requests\n");
+            return -1;
+        }
+    }
+}
+
+// Put bytes on the ring.
+static int
+ring_write(struct xenwait_s *wait, const void *data, u32 len)
+{
+    while (len) {
+        int room = ring_wait_room(wait, 1);
+        if (room < 0)
+            return -1;
+        u32 prod = xen_store->req_prod, pos = MASK_XENSTORE_IDX(prod);
+        u32 part = XENSTORE_RING_SIZE - pos;
+        if (part > room)
+            part = room;
+        if (part > len)
+            part = len;
+        xen_mb(); // the room is there before it is used
+        memcpy(&xen_store->req[pos], data, part);
+        xen_wmb(); // the bytes are there before they are announced
+        xen_store->req_prod = prod + part;
+        data += part;
+        len -= part;
+    }
+    return 0;
+}
+
+// Take bytes off the ring; with a null `data` they are dropped. Whatever comes
+// is counted off store->rest.
+static int
+ring_read(struct xenwait_s *wait, void *data, u32 len)
+{
+    while (len) {
+        u32 cons = xen_store->rsp_cons, pos = MASK_XENSTORE_IDX(cons);
+        int used = ring_used(xen_read_once(xen_store->rsp_prod), cons);
+        if (used < 0)
+            return -1;
+        if (!used) {
+            if (!xenwait_step(wait))
+                continue;
+            return -1;
+        }
+        u32 part = XENSTORE_RING_SIZE - pos;
+        if (part > used)
+            part = used;
+        if (part > len)
+            part = len;
+        xen_rmb(); // the bytes are read after the index that announced them
+        if (data) {
+            memcpy(data, &xen_store->rsp[pos], part);
+            data += part;
+        }
+        xen_mb(); // the bytes are read before their place is given back
+        xen_store->rsp_cons = store->rest_cons = cons + part;
+        store->rest -= part;
+        len -= part;
+        if (used == XENSTORE_RING_SIZE)
+            // it may have had more to say
+            xenevtchn_notify(store->port);
+    }
+    return 0;
+}
+
+// Take the header of the next message off the ring. Returns -1 if none comes,
+// or if it cannot be one.
+static int
+ring_read_header(struct xenwait_s *wait, struct xsd_sockmsg *msg)
+{
+    if (store->rest && ring_read(wait, NULL, store->rest))
+        return -1;
+    // a header that comes in two halves is taken off only when it is complete
+    for (;;) {
+        int used = ring_used(xen_read_once(xen_store->rsp_prod)
+                             , xen_store->rsp_cons);
+        if (used < 0)
+            return -1;
+        if (used >= sizeof(*msg))
+            break;
+        if (xenwait_step(wait))
+            return -1;
+    }
+    store->rest = sizeof(*msg);
+    if (ring_read(wait, msg, sizeof(*msg)))
+        return -1;
+    store->rest = msg->len;
+    if (msg->len <= XENSTORE_PAYLOAD_MAX)
+        return 0;
+    dprintf(1, "xen: xenstore message of %u bytes is impossible\n", msg->len);
+    return -1;
+}
+
+
+/****************************************************************
+ * Use of the store
+ ****************************************************************/
+
+int
+xenstore_setup(void)
+{
+    store = malloc_high(sizeof(*store));
+    if (!store) {
+        warn_noalloc();
+        return -1;
+    }
+    memset(store, 0, sizeof(*store));
+    return 0;
+}
+
+// Drop whatever messages are on the ring: they are replies to somebody else,
+// or came after we had given up waiting for them.
+static void
+drop_strays(void)
+{
+    if (xen_store->rsp_cons != store->rest_cons)
+        // somebody else has been reading, or this is another ring
+        store->rest = 0;
+    struct xenwait_s wait;
+    xenwait_start(&wait, 0, 0);
+    while (xen_read_once(xen_store->rsp_prod) != xen_store->rsp_cons) {
+        struct xsd_sockmsg msg;
+        if (ring_read_header(&wait, &msg) || ring_read(&wait, NULL, msg.len))
+            return;
+        dprintf(3, "xen: stray xenstore message (type %u, id %x)\n"
+                , msg.type, msg.req_id);
+    }
+}
+
+int
+xenstore_open(void)
+{
+    if (xen_platform_map(&store->port))
+        return -1;
+    store->was_masked = xenevtchn_mask(store->port);
+
+    // A server that offers the reconnection feature may be at it.
+    struct xenwait_s wait;
+    xenwait_start(&wait, XEN_LIMIT_STORE, 0);
+    while (xen_read_once(xen_store->connection) != XENSTORE_CONNECTED
+           && (xen_store->server_features
+               & XENSTORE_SERVER_FEATURE_RECONNECTION))
+        if (xenwait_step(&wait)) {
+            dprintf(1, "xen: xenstored does not finish a reconnection\n");
+            xenstore_close();
+            return -1;
+        }
+    drop_strays();
+    return 0;
+}
+
+void
+xenstore_close(void)
+{
+    // The event of the last reply comes a moment after its bytes: wait until
+    // none has come for a while, else the OS would find it.
+    struct xenwait_s wait;
+    xenwait_start(&wait, 5, 0);
+    int quiet = 0;
+    while (quiet < 3) {
+        quiet = xenevtchn_clear(store->port) ? 0 : quiet + 1;
+        if (xenwait_step(&wait))
+            break;
+    }
+    xenevtchn_clear(store->port);
+    if (!store->was_masked)
+        xenevtchn_unmask(store->port);
+}
+
+
+/****************************************************************
+ * Requests and replies
+ ****************************************************************/
+
+u32
+xenstore_send(u32 type, const char *dir, const char *name, const char *value)
+{
+    // The path ends with a NUL, the value behind it does not. The id carries
+    // the type, which the reply must repeat; it is never 0.
+    int dirlen = strlen(dir), namelen = name ? strlen(name) : 0;
+    int valuelen = value ? strlen(value) : 0;
+    struct xsd_sockmsg msg = {
+        .type = type, .req_id = ++store->serial << 8 | type,
+        .tx_id = store->tx_id,
+        .len = dirlen + (name ? 1 + namelen : 0) + 1 + valuelen,
+    };
+    if (msg.len > XENSTORE_PAYLOAD_MAX) {
+        dprintf(1, "xen: xenstore request for %s is too long\n", dir);
+        return 0;
+    }
+    struct xenwait_s wait;
+    xenwait_start(&wait, XEN_LIMIT_STORE, 0);
+    // All or nothing: half a request would garble whatever is sent next.
+    if (ring_wait_room(&wait, sizeof(msg) + msg.len) < 0
+        || ring_write(&wait, &msg, sizeof(msg))
+        || ring_write(&wait, dir, dirlen)
+        || (name && (ring_write(&wait, "/", 1)
+                     || ring_write(&wait, name, namelen)))
+        || ring_write(&wait, "", 1)
+        || ring_write(&wait, value, valuelen))
+        return 0;
+    store->unannounced = 1;
+    return msg.req_id;
+}
+
+int
+xenstore_receive(u32 id, const char **reply)
+{
+    store->reply[0] = 0;
+    *reply = store->reply;
+    if (!id)
+        return -1;
+    if (store->unannounced)
+        xenevtchn_notify(store->port);
+    store->unannounced = 0;
+    struct xenwait_s wait;
+    xenwait_start(&wait, XEN_LIMIT_STORE, 0);
+    for (;;) {
+        struct xsd_sockmsg msg;
+        if (ring_read_header(&wait, &msg))
+            break;
+        int ours = msg.req_id == id && (msg.type == (u8)id
+                                        || msg.type == XS_ERROR);
+        if (ring_read(&wait, ours ? store->reply : NULL, msg.len))
+            break;
+        if (!ours)
+            continue;
+        store->reply[msg.len] = 0;
+        return msg.type == XS_ERROR ? -1 : msg.len;
+    }
+    store->reply[0] = 0;
+    dprintf(1, "xen: no reply of xenstored\n");
+    return -1;
+}
+
+// Send one request and wait for its reply.
+static int
+request(u32 type, const char *dir, const char *name, const char *value
+        , const char **reply)
+{
+    return xenstore_receive(xenstore_send(type, dir, name, value), reply);
+}
+
+const char *
+xenstore_read(const char *dir, const char *name)
+{
+    const char *reply;
+    return request(XS_READ, dir, name, NULL, &reply) < 0 ? NULL : reply;
+}
+
+// Convert a text of `len` bytes that is a decimal number and nothing else, of
+// at most 18 digits, which no 64-bit number overflows.
+static int
+parse_number(const char *text, int len, u64 *value)
+{
+    u64 number = 0;
+    int i;
+    if (len < 1 || len > 18)
+        return -1;
+    for (i = 0; i < len; i++) {
+        u8 digit = text[i] - '0';
+        if (digit > 9)
+            return -1;
+        number = number * 10 + digit;
+    }
+    *value = number;
+    return 0;
+}
+
+int
+xenstore_read_number(const char *dir, const char *name, u64 *value)
+{
+    const char *text;
+    int len = request(XS_READ, dir, name, NULL, &text);
+    return parse_number(text, len, value);
+}
+
+int
+xenstore_list(const char *dir, const char **names)
+{
+    int len = request(XS_DIRECTORY, dir, NULL, NULL, names);
+    if (len < 0 && !strcmp(*names, "ENOENT"))
+        return 0;
+    return len;
+}
+
+// Most requests of one update, all of which must fit into the ring.
+#define UPDATE_MAX 4
+
+int
+xenstore_update(const char *dir, const struct xenstore_node_s *nodes, int count)
+{
+    u32 ids[UPDATE_MAX];
+    int i, ret = 0;
+    for (i = 0; i < count; i++)
+        ids[i] = xenstore_send(nodes[i].value ? XS_WRITE : XS_RM, dir
+                               , nodes[i].name, nodes[i].value);
+    for (i = 0; i < count; i++) {
+        const char *error;
+        if (xenstore_receive(ids[i], &error) >= 0
+            || (!nodes[i].value && !strcmp(error, "ENOENT")))
+            continue;
+        dprintf(1, "xen: writing %s/%s failed (%s)\n"
+                , dir, nodes[i].name, error);
+        ret = -1;
+    }
+    return ret;
+}
+
+// End the transaction. Returns 1 if it has to be repeated.
+static int
+end_transaction(const char *commit, int ret)
+{
+    const char *reply;
+    int len = request(XS_TRANSACTION_END, commit, NULL, NULL, &reply);
+    store->tx_id = 0;
+    if (len >= 0)
+        return ret;
+    if (!strcmp(reply, "EAGAIN"))
+        return 1;
+    dprintf(1, "xen: xenstore transaction failed (%s)\n", reply);
+    return -1;
+}
+
+int
+xenstore_transaction(int (*body)(void *data), void *data)
+{
+    struct xenwait_s wait;
+    xenwait_start(&wait, XEN_LIMIT_STORE, 0);
+    do {
+        const char *text;
+        u64 tx_id;
+        // the reply is a number with a NUL
+        int len = request(XS_TRANSACTION_START, "", NULL, NULL, &text);
+        if (parse_number(text, len - 1, &tx_id)) {
+            dprintf(1, "xen: no xenstore transaction (%s)\n", text);
+            return -1;
+        }
+        store->tx_id = tx_id;
+        int ret = body(data);
+        ret = end_transaction(ret ? "F" : "T", ret);
+        if (ret <= 0)
+            return ret;
+    } while (!xenwait_step(&wait));
+    dprintf(1, "xen: xenstore transaction starved\n");
+    return -1;
+}
