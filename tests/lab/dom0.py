@@ -15,7 +15,7 @@ HYPERVISOR = "xen-hypervisor-4.17-amd64"
 MODULES = ["virtio_pci", "virtio_blk", "virtio_scsi", "virtio_console", "sd_mod", "crc32c_generic", "ext4",
            "loop", "xen-evtchn", "xen-gntdev", "xen-gntalloc", "xen-privcmd", "xenfs",
            "xen-blkback", "xen-netback"]
-FILES = ["agent", "boot", "inittab"]
+FILES = ["agent", "block", "boot", "inittab"]
 
 # mmdebstrap runs this with the new root as its argument, /proc and others still mounted in it:
 # a bind mount shows it without them.
@@ -25,6 +25,7 @@ cd "$1"
 mkdir -p lab
 cp {files}/agent {files}/boot lab/
 cp {files}/inittab etc/inittab
+cp {files}/block etc/xen/scripts/block
 ln -s /usr/lib/xen-4.17/bin lab/bin
 rm -rf usr/share/doc usr/share/man usr/share/locale usr/share/qemu/*.fd var/cache/apt var/lib/apt
 mkdir {scratch}/root

@@ -119,17 +119,17 @@ class Log:
         lines = [text for _, text in self.lines()][-count:]
         return "\n".join([f"--- end of {self.path}", *lines])
 
-    def wait(self, pattern, timeout, start=0, alive=lambda: True):
-        """Wait for a line that matches; returns (match, offset after the line)."""
+    def wait(self, pattern, timeout, start=0, prefix=""):
+        """Wait for a line that matches after its prefix; returns (match, offset after the line)."""
         deadline = time.monotonic() + timeout
         while True:
-            last = time.monotonic() > deadline or not alive()
+            last = time.monotonic() > deadline
             for start, text in self.lines(start):
-                match = re.search(pattern, text)
+                match = text.startswith(prefix) and re.search(pattern, text[len(prefix):])
                 if match:
                     return match, start
             if last:
-                raise LabError(f"no line matched {pattern!r} in {timeout} s\n{self.tail()}")
+                raise LabError(f"no line {prefix}{pattern!r} in {timeout} s\n{self.tail()}")
             time.sleep(0.02)
 
 
@@ -392,7 +392,7 @@ class Guest:
     def wait_line(self, pattern, timeout=60):
         """Wait for the next line of the guest on its debug port (0xE9) that matches."""
         match, self.position = self.lab.machine.log.wait(
-            rf"^\(XEN\) *(?:\[.*?\] )?\(?d{self.domid}\)?.*?(?:{pattern})", timeout, self.position)
+            pattern, timeout, self.position, f"(d{self.domid}) ")
         return match
 
     def destroy(self):

@@ -1,0 +1,114 @@
+"""Disk images for the lab's guests: GRUB 2 with Linux, and boot-sector programs."""
+
+import hashlib
+import pathlib
+import struct
+import tempfile
+
+from debian import HERE, LabError, Step, command, initramfs, kernel, key, module_order, unpack, \
+    versions
+from dom0 import cached
+
+SECTOR = 512
+FIRST = 2048        # first sector of the partition
+SIGNATURE = 0x4c414231
+UUIDS = {"ext4": "4c414231-7365-6162-696f-732d78656e21", "vfat": "4C41-4231"}
+PARTITION_TYPES = {"ext4": 0x83, "vfat": 0x0c}
+GRUB_MODULES = ["biosdisk", "part_msdos", "ext2", "fat", "normal", "linux", "iorw", "test"]
+LINUX_MODULES = ["xen_blkfront", "crc32c_generic", "ext4", "nls_cp437", "nls_ascii", "vfat"]
+LINUX_OPTIONS = "console=hvc0 earlyprintk=xen,keep mitigations=off nokaslr quiet loglevel=2"
+
+
+def port_print(text):
+    """GRUB commands that print a line on the debug port."""
+    return "".join(f"outb 0xe9 {byte:#x}\n" for byte in f"{text}\n".encode())
+
+
+def parts(directory):
+    """Fill directory with vmlinuz, initrd, boot.img and core.img."""
+    with tempfile.TemporaryDirectory() as name, Step("guest: GRUB and Linux from packages", 10):
+        root = pathlib.Path(name)
+        for package in (kernel("cloud-amd64"), "busybox-static", "grub-pc-bin", "grub-common",
+                        "libdevmapper1.02.1"):
+            unpack(package, root)
+        linux, = (root / "boot").glob("vmlinuz-*")
+        (directory / "vmlinuz").write_bytes(linux.read_bytes())
+        modules = module_order(root, LINUX_MODULES)
+        (directory / "initrd").write_bytes(initramfs(
+            root / "bin/busybox", (HERE / "guest-init").read_bytes(), modules))
+        grub = root / "usr/lib/grub/i386-pc"
+        (directory / "boot.img").write_bytes((grub / "boot.img").read_bytes())
+        libraries = root / "lib/x86_64-linux-gnu"
+        command(["env", f"LD_LIBRARY_PATH={libraries}", root / "usr/bin/grub-mkimage",
+                 "-O", "i386-pc", "-d", grub, "-p", "(,msdos1)/boot/grub",
+                 "-o", directory / "core.img", *GRUB_MODULES])
+
+
+def grub_linux(path, filesystem="ext4", options="lab.end=poweroff", size_mb=64):
+    """Make a disk image: MBR, GRUB 2 and a partition with a kernel, an initramfs and test data.
+
+    Linux mounts the partition, checks the test data and reports it (see guest-init); lab.end=
+    says what it does then: poweroff or shell.
+    """
+    packages = [kernel("cloud-amd64"), "busybox-static", "grub-pc-bin", "grub-common"]
+    made = cached("guest", key(HERE / "images.py", HERE / "debian.py", HERE / "guest-init",
+                               versions(packages)), parts)
+    data = bytes(range(256)) * 4096
+    config = (port_print("LAB: GRUB reads its configuration") +
+              f"linux /boot/vmlinuz {LINUX_OPTIONS} lab.uuid={UUIDS[filesystem]} {options}\n"
+              "initrd /boot/initrd\n" + port_print("LAB: GRUB starts Linux") + "boot\n")
+    with tempfile.TemporaryDirectory() as name:
+        root, partition = pathlib.Path(name, "root"), pathlib.Path(name, "partition")
+        (root / "boot/grub").mkdir(parents=True)
+        for file in ("vmlinuz", "initrd"):
+            (root / "boot" / file).write_bytes((made / file).read_bytes())
+        (root / "boot/grub/grub.cfg").write_text(config)
+        (root / "data").write_bytes(data)
+        (root / "sums").write_text(f"{hashlib.md5(data).hexdigest()}  data\n")
+        sectors = size_mb * 2048 - FIRST
+        with open(partition, "wb") as file:
+            file.truncate(sectors * SECTOR)
+        if filesystem == "ext4":
+            command(["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-U", UUIDS["ext4"],
+                     "-d", root, partition])
+        else:
+            command(["mkfs.fat", "-F", "32", "-h", FIRST,
+                     "-i", UUIDS["vfat"].replace("-", ""), partition])
+            command(["mcopy", "-s", "-i", partition, *sorted(root.iterdir()), "::/"])
+        write_disk(path, made, partition, PARTITION_TYPES[filesystem])
+    return path
+
+
+def write_disk(path, made, partition, kind):
+    """Put GRUB and one bootable partition together in a disk image."""
+    boot = bytearray((made / "boot.img").read_bytes())
+    core = (made / "core.img").read_bytes()
+    if len(core) > (FIRST - 1) * SECTOR:
+        raise LabError(f"core.img has no room before the partition: {len(core)} bytes")
+    sectors = partition.stat().st_size // SECTOR
+    boot[440:512] = struct.pack("<IH", SIGNATURE, 0) + struct.pack(
+        "<B3sB3sII", 0x80, b"\xfe\xff\xff", kind, b"\xfe\xff\xff", FIRST, sectors) + \
+        bytes(48) + b"\x55\xaa"
+    # GRUB's boot.img reads core.img from sector 1, and that the rest of itself from sector 2.
+    with open(path, "wb") as disk:
+        disk.write(boot + core)
+        disk.truncate((FIRST + sectors) * SECTOR)
+    command(["dd", f"if={partition}", f"of={path}", "bs=1M", f"seek={FIRST // 2048}",
+             "conv=notrunc,sparse"])
+
+
+def sector_pattern(number):
+    """The content of a patterned sector: its own number, again and again."""
+    return struct.pack("<Q", number) * (SECTOR // 8)
+
+
+def boot_sector(path, program, size_mb=16, first=64, count=0):
+    """Make a disk image from a boot-sector program, with count patterned sectors from first."""
+    if len(program) > first * SECTOR:
+        raise LabError(f"the program has {len(program)} bytes, room is for {first} sectors")
+    with open(path, "wb") as disk:
+        disk.write(program)
+        disk.seek(first * SECTOR)
+        disk.write(b"".join(sector_pattern(number) for number in range(first, first + count)))
+        disk.truncate(size_mb << 20)
+    return path
