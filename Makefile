@@ -81,7 +81,7 @@ shell: $(BLOB) | packages-lab
 ################ Tests: each part leaves JUnit XML in out/results/PART
 
 RESULTS = $(abspath $(OUT))/results
-PYTEST = mkdir -p $(OUT); /usr/bin/python3 -B -m pytest -q -rs -p no:cacheprovider \
+PYTEST = mkdir -p $(OUT); /usr/bin/python3 -B -m pytest -q -rs --tb=short -p no:cacheprovider \
     --basetemp=$(abspath $(OUT))/tmp-$@ --junitxml=$(RESULTS)/$@/pytest.xml
 
 check: | packages-build packages-host packages-lab
