@@ -27,8 +27,10 @@ LAYER = $(wildcard src/xen/* src/xen/*/*)
 # the files of a tree of one's own: a change there makes a new copy
 ORIGINAL = $(if $(SEABIOS),$(shell find $(SEABIOS) -name .git -prune -o -type f -print 2>/dev/null))
 
-BUILD_SEABIOS = +$(MAKE) --no-print-directory -C $(TREE) OUT=out/ PYTHON="python3 -B" CC="$(CC) -Wno-array-bounds" EXTRAVERSION=-xenpv-$(VERSION) \
-    $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
+# array-bounds: false alarms, which SeaBIOS itself turns off since 1.16.3
+BUILD_SEABIOS = +$(MAKE) --no-print-directory -C $(TREE) \
+    $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc)) \
+    OUT=out/ PYTHON="python3 -B" CC="$(CC) -Wno-array-bounds" EXTRAVERSION=-xenpv-$(VERSION)
 
 all: $(BLOB)
 
@@ -58,7 +60,7 @@ $(TREE)/.patched: $(OUT)/origin $(ORIGINAL) $(PATCHES) scripts/copy-seabios | pa
 	touch $@
 
 # What was asked for on the command line; these files change only when it does.
-$(OUT)/origin: text = $(SEABIOS) $(VERSION)
+$(OUT)/origin: text = $(SEABIOS) $(VERSION) $(PATCHES)
 $(OUT)/settings: text = $(SETTINGS)
 $(OUT)/origin $(OUT)/settings: FORCE
 	@mkdir -p $(OUT)
