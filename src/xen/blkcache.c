@@ -23,7 +23,7 @@ blkcache_mem(struct blkcache_s *cache, int slot)
 
 // Find a chunk without counting that as a use.
 static int
-find(struct blkcache_s *cache, u8 disk, u64 chunk)
+find(struct blkcache_s *cache, u8 disk, u32 chunk)
 {
     int i;
     for (i = 0; i < BLKCACHE_SLOTS; i++) {
@@ -35,7 +35,7 @@ find(struct blkcache_s *cache, u8 disk, u64 chunk)
 }
 
 int
-blkcache_find(struct blkcache_s *cache, u8 disk, u64 chunk)
+blkcache_find(struct blkcache_s *cache, u8 disk, u32 chunk)
 {
     int i = find(cache, disk, chunk);
     if (i >= 0)
@@ -64,8 +64,8 @@ blkcache_take(struct blkcache_s *cache)
 }
 
 int
-blkcache_plan(struct blkcache_s *cache, u8 disk, u64 chunk, u32 need
-              , u64 chunks)
+blkcache_plan(struct blkcache_s *cache, u8 disk, u32 chunk, u32 need
+              , u32 chunks)
 {
     u32 run = BLKCACHE_START >> cache->shift, n;
     run = run / BLKRING_SECTOR ?: 1;
@@ -83,7 +83,7 @@ blkcache_plan(struct blkcache_s *cache, u8 disk, u64 chunk, u32 need
 }
 
 void
-blkcache_enter(struct blkcache_s *cache, int slot, u8 disk, u64 chunk, u8 run)
+blkcache_enter(struct blkcache_s *cache, int slot, u8 disk, u32 chunk, u8 run)
 {
     cache->slots[slot] = (struct blkslot_s){
         .chunk = chunk, .stamp = ++cache->stamp, .disk = disk, .run = run,
@@ -100,7 +100,7 @@ empty(struct blkslot_s *slot)
 }
 
 void
-blkcache_drop(struct blkcache_s *cache, u8 disk, u64 chunk)
+blkcache_drop(struct blkcache_s *cache, u8 disk, u32 chunk)
 {
     int i = find(cache, disk, chunk);
     if (i >= 0)

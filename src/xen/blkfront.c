@@ -10,9 +10,8 @@
 #include "biosvar.h" // GET_GLOBAL
 #include "block.h" // struct drive_s
 #include "config.h" // CONFIG_XEN_PV
-#include "fw/paravirt.h" // RamSize
 #include "hw/blockcmd.h" // CDB_CMD_TEST_UNIT_READY
-#include "malloc.h" // malloc_low
+#include "malloc.h" // LegacyRamSize
 #include "memmap.h" // PAGE_SIZE
 #include "output.h" // dprintf
 #include "stacks.h" // run_thread
@@ -35,6 +34,10 @@
 
 // What a backend's node "sector-size" may be: 512 << 0..3.
 #define SECTOR_SIZE_MAX 4096
+
+// SeaBIOS boots only from the first hard disk, and sorts disks by cntl_id: this
+// puts a disk that cannot be booted behind those that can.
+#define NOT_BOOTABLE (1 << 24)
 
 // A disk. The part that 16-bit code reads lies in low memory, see xendrive_s.
 struct xendisk_s {
@@ -127,7 +130,7 @@ struct window_s {
 // Chunk, and sector within the chunk, where a transfer goes on; the return
 // value is the number of sectors until it leaves the chunk.
 static u32
-locate(struct transfer_s *todo, u64 *chunk, u32 *offset)
+locate(struct transfer_s *todo, u32 *chunk, u32 *offset)
 {
     u32 shift = xenblk->cache.shift, size = 1 << shift;
     *chunk = todo->sector >> shift;
@@ -198,7 +201,7 @@ window_wait(struct xendisk_s *disk, struct window_s *window)
 // Read `count` chunks from `chunk` on into the cache, all requests under way
 // at once. A chunk that cannot be read is not entered.
 static int
-read_chunks(struct xendisk_s *disk, u64 chunk, u32 count)
+read_chunks(struct xendisk_s *disk, u32 chunk, u32 count)
 {
     struct blkcache_s *cache = &xenblk->cache;
     struct window_s window = { .count = 0 };
@@ -207,7 +210,7 @@ read_chunks(struct xendisk_s *disk, u64 chunk, u32 count)
         i = window_take(&window);
         if (i < 0)
             break;
-        u64 sector = (chunk + i) << cache->shift;
+        u64 sector = (u64)(chunk + i) << cache->shift;
         u64 left = disk->sectors - sector;
         u32 size = 1 << cache->shift;
         if (blkring_queue(&disk->ring, BLKIF_OP_READ, sector
@@ -230,7 +233,7 @@ static int
 read_part(struct xendisk_s *disk, struct transfer_s *todo)
 {
     struct window_s window = { .count = 0 };
-    u64 chunk;
+    u32 chunk;
     u32 offset, part = locate(todo, &chunk, &offset);
     u32 unit = disk->sector_size / BLKRING_SECTOR, lead = offset & (unit - 1);
     int i = window_take(&window);
@@ -258,9 +261,9 @@ static int
 read_miss(struct xendisk_s *disk, struct transfer_s *todo)
 {
     struct blkcache_s *cache = &xenblk->cache;
-    u64 chunk = todo->sector >> cache->shift;
-    u64 last = (todo->sector + todo->count - 1) >> cache->shift;
-    u64 chunks = ((disk->sectors - 1) >> cache->shift) + 1;
+    u32 chunk = todo->sector >> cache->shift;
+    u32 last = (todo->sector + todo->count - 1) >> cache->shift;
+    u32 chunks = ((disk->sectors - 1) >> cache->shift) + 1;
     u32 count = blkcache_plan(cache, disk->index, chunk, last - chunk + 1
                               , chunks);
     if (read_chunks(disk, chunk, count))
@@ -282,7 +285,7 @@ static int
 queue_write(struct xendisk_s *disk, struct transfer_s *todo
             , struct window_s *window)
 {
-    u64 chunk;
+    u32 chunk;
     u32 offset, part = locate(todo, &chunk, &offset);
     u32 unit = disk->sector_size / BLKRING_SECTOR, lead = offset & (unit - 1);
     u32 size = ALIGN(lead + part, unit);
@@ -334,7 +337,7 @@ static int
 write_through(struct xendisk_s *disk, struct transfer_s *todo)
 {
     struct window_s window = { .count = 0 };
-    u64 first = todo->sector >> xenblk->cache.shift;
+    u32 first = todo->sector >> xenblk->cache.shift;
     u64 sector = todo->sector;
     int i, ret = 0;
     while (todo->count && !ret)
@@ -386,7 +389,7 @@ read_disk(struct xendisk_s *disk, struct transfer_s *todo)
         return DISK_RET_SUCCESS;
     }
     while (todo->count) {
-        u64 chunk;
+        u32 chunk;
         u32 offset, part = locate(todo, &chunk, &offset);
         int slot = blkcache_find(&xenblk->cache, disk->index, chunk);
         if (slot >= 0) {
@@ -520,6 +523,8 @@ read_properties(struct xendisk_s *disk)
         return refuse(disk, "empty");
     if (sectors < CYLINDER_SECTORS)
         return refuse(disk, "too small, not even a cylinder");
+    if ((sectors - 1) >> xenblk->cache.shift >= (u32)-1)
+        return refuse(disk, "too large");
     disk->sectors = sectors;
     disk->sector_size = size;
     if (info & VDISK_CDROM)
@@ -547,6 +552,13 @@ read_first(struct xendisk_s *disk)
     return 0;
 }
 
+// Say whether a boot could begin with a disk's first sector.
+static int
+is_bootable(struct xendisk_s *disk)
+{
+    return disk->lba0_valid && *(u16*)&disk->lba0[510] == MBR_SIGNATURE;
+}
+
 // Make the drive that SeaBIOS sees. It lives in low memory, where 16-bit code
 // can read it.
 static int
@@ -562,6 +574,8 @@ make_drive(struct xendisk_s *disk)
     struct drive_s *drive = &xdrive->drive;
     drive->type = DTYPE_XEN;
     drive->cntl_id = disk->vdev.disk;
+    if (!disk->cdrom && !is_bootable(disk))
+        drive->cntl_id |= NOT_BOOTABLE;
     drive->removable = disk->cdrom;
     if (disk->cdrom) {
         drive->blksize = CDROM_SECTOR_SIZE;
@@ -643,7 +657,7 @@ register_disk(struct xendisk_s *disk)
     dprintf(1, "xen: %s: %u, %u %s, %s in domain %u, %s%s\n"
             , disk->name, disk->number, size, unit, kind, disk->bus.domid
             , disk->readonly ? "read-only" : "read-write"
-            , disk->cdrom ? ", CD" : "");
+            , disk->cdrom ? ", CD" : is_bootable(disk) ? "" : ", not bootable");
     char *desc = znprintf(MAXDESCSIZE, "%s [Xen PV %s (%u %s)]"
                           , disk->cdrom ? "DVD/CD" : "Disk"
                           , disk->name, size, unit);
@@ -710,7 +724,7 @@ alloc_cache(void)
 {
     u32 size = 1 << __fls(CACHE_MAX);
     while (size > CACHE_MIN
-           && (size > RamSize / 64 || size > malloc_getspace(&ZoneHigh) / 2))
+           && (size > LegacyRamSize / 64 || size > malloc_getspace(&ZoneHigh) / 2))
         size /= 2;
     void *mem = memalign_high(PAGE_SIZE, size);
     if (!mem) {

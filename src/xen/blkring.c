@@ -93,6 +93,7 @@ blkring_open(struct blkring_s *ring, domid_t domid)
         return -1;
     }
     ring->port = port;
+    ring->was_masked = xenevtchn_set_mask(port, 1);
     return 0;
 }
 
@@ -125,6 +126,7 @@ blkring_close(struct blkring_s *ring)
                 ret = -1;
         }
     xenevtchn_close(ring->port);
+    xenevtchn_set_mask(ring->port, ring->was_masked);
     if (ret)
         dprintf(1, "xen: %s: backend has closed, but still maps our pages\n"
                 , ring->name);

@@ -23,15 +23,9 @@ change_bit(xen_ulong_t *map, evtchn_port_t port, int set)
 }
 
 int
-xenevtchn_mask(evtchn_port_t port)
+xenevtchn_set_mask(evtchn_port_t port, int masked)
 {
-    return change_bit(xen_info->evtchn_mask, port, 1);
-}
-
-void
-xenevtchn_unmask(evtchn_port_t port)
-{
-    change_bit(xen_info->evtchn_mask, port, 0);
+    return change_bit(xen_info->evtchn_mask, port, masked);
 }
 
 int
@@ -48,10 +42,7 @@ xenevtchn_open(domid_t remote)
     };
     int ret = xen_hypercall2(__HYPERVISOR_event_channel_op
                              , EVTCHNOP_alloc_unbound, (u32)&alloc);
-    if (ret)
-        return ret;
-    xenevtchn_mask(alloc.port);
-    return alloc.port;
+    return ret ?: alloc.port;
 }
 
 void
@@ -63,7 +54,6 @@ xenevtchn_close(evtchn_port_t port)
     if (ret)
         dprintf(1, "xen: closing event channel %u failed (%d)\n", port, ret);
     xenevtchn_clear(port);
-    xenevtchn_unmask(port);
 }
 
 void

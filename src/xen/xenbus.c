@@ -21,16 +21,19 @@ static const char ring_ref_node[] = "ring-ref", port_node[] = "event-channel"
  * States
  ****************************************************************/
 
-// Turn the reply to a read of a state into one: a single digit. A node that
-// is not there, or holds something else, is XenbusStateUnknown.
+// What is read when the node holds no state, or xenstored does not answer.
+#define NO_STATE (XenbusStateReconfigured + 1)
+
+// Turn the reply to a read of a state into one: a single digit. A node that is
+// not there is XenbusStateUnknown.
 static int
 receive_state(u32 id)
 {
     const char *text;
     int len = xenstore_receive(id, &text);
-    if (len != 1 || text[0] < '0' || text[0] > '0' + XenbusStateReconfigured)
-        return XenbusStateUnknown;
-    return text[0] - '0';
+    if (len == 1 && text[0] >= '0' && text[0] <= '0' + XenbusStateReconfigured)
+        return text[0] - '0';
+    return len < 0 && !strcmp(text, "ENOENT") ? XenbusStateUnknown : NO_STATE;
 }
 
 // Read the states of both ends with one round trip.

@@ -59,19 +59,19 @@ void xenwait_pause(struct xenwait_s *wait, u32 us);
  * evtchn.c - event channels (event_channel.h)
  ****************************************************************/
 
-// Allocate an event channel that domain `remote` may bind, and mask it: the
-// layer polls. Returns the port, or a negative errno.
+// Allocate an event channel that domain `remote` may bind. Returns the port, or
+// a negative errno.
 int xenevtchn_open(domid_t remote);
 
-// Close a port of xenevtchn_open() and leave its bits in shared_info clear.
+// Close a port, and clear what is pending on it.
 void xenevtchn_close(evtchn_port_t port);
 
 // Notify the other end.
 void xenevtchn_notify(evtchn_port_t port);
 
-// Mask a port. Returns 1 if it was masked before.
-int xenevtchn_mask(evtchn_port_t port);
-void xenevtchn_unmask(evtchn_port_t port);
+// Mask or unmask a port: the layer polls, so what it uses is masked.
+// Returns 1 if it was masked before, else 0.
+int xenevtchn_set_mask(evtchn_port_t port, int masked);
 
 // Clear the pending bit of a port. Returns 1 if it was set.
 int xenevtchn_clear(evtchn_port_t port);
@@ -201,6 +201,7 @@ struct blkring_s {
     const char *name;               // for messages
     grant_ref_t ref;                // of the ring page
     evtchn_port_t port;
+    u8 was_masked;                  // the port, before it was ours
     domid_t domid;                  // the backend's domain
     u8 broken;                      // the backend broke the protocol or stalled
 };
@@ -246,7 +247,7 @@ int blkring_wait(struct blkring_s *ring);
 #define BLKCACHE_START (256 * 1024)
 
 struct blkslot_s {
-    u64 chunk;          // which chunk of the disk
+    u32 chunk;          // which chunk of the disk
     u32 stamp;          // time of last use
     u8 disk;            // number of the disk
     u8 run;             // chunks that were filled together with this one
@@ -268,7 +269,7 @@ void blkcache_init(struct blkcache_s *cache, void *mem, u32 size);
 void *blkcache_mem(struct blkcache_s *cache, int slot);
 
 // Find a chunk. Returns its slot, or -1.
-int blkcache_find(struct blkcache_s *cache, u8 disk, u64 chunk);
+int blkcache_find(struct blkcache_s *cache, u8 disk, u32 chunk);
 
 // Take the slot that was not used for longest, and forget what it held.
 // Returns it, or -1 if all are lost.
@@ -277,15 +278,15 @@ int blkcache_take(struct blkcache_s *cache);
 // Decide how many chunks to read, from a chunk that is not cached on: at least
 // `need`, more while reads are sequential, none that is cached already and
 // none beyond the disk's `chunks`. Returns 1..BLKCACHE_RUN.
-int blkcache_plan(struct blkcache_s *cache, u8 disk, u64 chunk, u32 need
-                  , u64 chunks);
+int blkcache_plan(struct blkcache_s *cache, u8 disk, u32 chunk, u32 need
+                  , u32 chunks);
 
 // A taken slot now holds `chunk`, read in a run of `run`.
-void blkcache_enter(struct blkcache_s *cache, int slot, u8 disk, u64 chunk
+void blkcache_enter(struct blkcache_s *cache, int slot, u8 disk, u32 chunk
                     , u8 run);
 
 // Forget one chunk, all chunks of a disk, everything.
-void blkcache_drop(struct blkcache_s *cache, u8 disk, u64 chunk);
+void blkcache_drop(struct blkcache_s *cache, u8 disk, u32 chunk);
 void blkcache_drop_disk(struct blkcache_s *cache, u8 disk);
 void blkcache_drop_all(struct blkcache_s *cache);
 

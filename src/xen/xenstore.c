@@ -197,7 +197,7 @@ xenstore_open(void)
 {
     if (xen_platform_map(&store->port))
         return -1;
-    store->was_masked = xenevtchn_mask(store->port);
+    store->was_masked = xenevtchn_set_mask(store->port, 1);
 
     // A server that offers the reconnection feature may be at it.
     struct xenwait_s wait;
@@ -228,8 +228,7 @@ xenstore_close(void)
             break;
     }
     xenevtchn_clear(store->port);
-    if (!store->was_masked)
-        xenevtchn_unmask(store->port);
+    xenevtchn_set_mask(store->port, store->was_masked);
 }
 
 
