@@ -51,10 +51,11 @@ def as_root(args):
 
 
 def key(*parts):
-    """A short name for what is made from these parts: strings, and files by their content."""
+    """A short name for what is made from these parts: strings, bytes, and files by their content."""
     digest = hashlib.sha256()
     for part in parts:
-        data = part.read_bytes() if isinstance(part, pathlib.Path) else str(part).encode()
+        data = part.read_bytes() if isinstance(part, pathlib.Path) else part
+        data = data if isinstance(data, bytes) else str(data).encode()
         digest.update(b"%d:" % len(data) + data)
     return digest.hexdigest()[:16]
 
@@ -136,7 +137,7 @@ def initramfs(busybox, init, modules):
 
 
 def forget_old(prefix, keep):
-    """Remove what was cached under the same prefix and not used for two weeks."""
+    """Remove what was cached under the same prefix and not used for three days."""
     for path in CACHE.glob(f"{prefix}-*"):
-        if path != keep and time.time() - path.stat().st_mtime > 14 * 86400:
+        if path != keep and time.time() - path.stat().st_mtime > 3 * 86400:
             shutil.rmtree(path, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Disk images for the lab's guests: GRUB 2 with Linux, and boot-sector programs."""
+"""Disk images for the lab's guests: GRUB 2 with Linux, made from Debian packages."""
 
 import hashlib
 import pathlib
@@ -95,20 +95,3 @@ def write_disk(path, made, partition, kind):
         disk.truncate((FIRST + sectors) * SECTOR)
     command(["dd", f"if={partition}", f"of={path}", "bs=1M", f"seek={FIRST // 2048}",
              "conv=notrunc,sparse"])
-
-
-def sector_pattern(number):
-    """The content of a patterned sector: its own number, again and again."""
-    return struct.pack("<Q", number) * (SECTOR // 8)
-
-
-def boot_sector(path, program, size_mb=16, first=64, count=0):
-    """Make a disk image from a boot-sector program, with count patterned sectors from first."""
-    if len(program) > first * SECTOR:
-        raise LabError(f"the program has {len(program)} bytes, room is for {first} sectors")
-    with open(path, "wb") as disk:
-        disk.write(program)
-        disk.seek(first * SECTOR)
-        disk.write(b"".join(sector_pattern(number) for number in range(first, first + count)))
-        disk.truncate(size_mb << 20)
-    return path

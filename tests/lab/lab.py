@@ -3,47 +3,34 @@
     with Lab.start("name") as lab:
         print(lab.run("xl list"))
         disk = lab.attach("image.raw")
-        guest = lab.create({"bios_path_override": lab.put("bios.bin", blob)},
-                           [f"phy:{disk},xvde,w"])
-        guest.wait_line(r"Booting from", 60)
+        guest = lab.create([xl_disk(disk, "xvde")], bios=pathlib.Path("out/bios-xenpv.bin"))
+        guest.wait_line("Booting from", 60)
 
-The dom0 is built from packages, booted once and saved (see dom0.py); each lab resumes that
-state on throw-away copies of its disk and memory. Logs are in out/lab/NAME of the project.
+The dom0 is built from packages, booted once and saved (dom0.py, machine.py); each lab resumes
+that state on throw-away copies of its disk and memory. Its logs are in out/lab/NAME of the
+project. Whatever ends this process ends the lab.
 """
 
 import base64
-import ctypes
-import io
 import itertools
 import json
 import os
 import pathlib
 import re
 import shlex
-import signal
-import socket
-import subprocess
-import tarfile
 import tempfile
 import time
 
-import dom0
-from debian import HERE, LabError, Step, command, key, versions
+import machine
+from debian import HERE, LabError, key
 
-LOGS = HERE.parent.parent / "out" / "lab"
-MEMORY_MB = 2048
-CPUS = 2
-STOCK_BIOS = "/usr/share/seabios/bios-256k.bin"     # in dom0
+BLOB = HERE.parent.parent / "out" / "bios-xenpv.bin"
 
-XEN_OPTIONS = ("console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all serial_tx_buffer=1M "
-               "dom0_mem=640M,max:640M dom0_max_vcpus=1 bootscrub=0 spec-ctrl=no noreboot")
-LINUX_OPTIONS = "console=hvc0 mitigations=off nokaslr loglevel=4"
-
-# What a guest gets unless its configuration says otherwise.
-GUEST_DEFAULTS = {
-    "type": "hvm", "memory": 256, "vcpus": 1, "bios": "seabios", "tsc_mode": "native",
-    "vga": "none", "vnc": 0, "sdl": 0, "usb": 0, "serial": "none", "on_poweroff": "destroy",
-    "on_reboot": "destroy", "on_crash": "preserve",
+# What a guest gets unless its settings say otherwise.
+GUEST = {
+    "type": "hvm", "memory": 256, "vcpus": 1, "tsc_mode": "native", "bios": "seabios",
+    "vga": "none", "vnc": 0, "sdl": 0, "usb": 0, "serial": "none",
+    "on_poweroff": "destroy", "on_reboot": "destroy", "on_crash": "preserve",
 }
 
 
@@ -51,223 +38,31 @@ class CommandError(LabError):
     """A command in dom0 failed; the message has its exit status and both its streams."""
 
 
-class Channel:
-    """JSON objects, one a line, over a socket: QMP and the guest agent both speak it."""
-
-    def __init__(self, sock, what):
-        self.sock, self.what, self.buffer = sock, what, b""
-
-    def send(self, message):
-        self.sock.sendall(json.dumps(message).encode() + b"\n")
-
-    def receive(self, deadline):
-        """The next object; LabError when none comes before the deadline."""
-        while b"\n" not in self.buffer:
-            self.sock.settimeout(max(0.01, deadline - time.monotonic()))
-            try:
-                data = self.sock.recv(1 << 20)
-            except TimeoutError as error:
-                raise LabError(f"no answer from {self.what}") from error
-            except OSError as error:
-                raise LabError(f"{self.what}: {error}") from error
-            if not data:
-                raise LabError(f"{self.what} closed the connection")
-            self.buffer += data
-        line, _, self.buffer = self.buffer.partition(b"\n")
-        return json.loads(line.lstrip(b"\xff"))
-
-    def call(self, name, arguments=None, timeout=30):
-        """Run a command and return its result."""
-        deadline = time.monotonic() + timeout
-        self.send({"execute": name, "arguments": arguments or {}})
-        while True:
-            answer = self.receive(deadline)
-            if "error" in answer:
-                raise LabError(f"{self.what}: {name}: {answer['error']['desc']}")
-            if "return" in answer:
-                return answer["return"]
+def xl_disk(target, vdev, access="rw", backend="phy", **options):
+    """An xl disk specification (xl-disk-configuration); backend: phy is blkback, or qdisk."""
+    words = {"format": "raw", "vdev": vdev, "access": access, "backendtype": backend, **options}
+    return ",".join([f"{name}={value}" for name, value in words.items()] + [f"target={target}"])
 
 
-def die_with_parent():
-    """In a child: be killed when the parent ends, however it ends."""
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)      # PR_SET_PDEATHSIG
-
-
-class Log:
-    """A log file that another program is writing, read line by line."""
-
-    def __init__(self, path):
-        self.path = path
-        path.write_bytes(b"")
-
-    def lines(self, start=0):
-        """Complete lines from byte offset start, as (offset after the line, text)."""
-        with open(self.path, "rb") as file:
-            file.seek(start)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                start += len(line)
-                yield start, line.decode(errors="replace").rstrip("\r\n")
-
-    def end(self):
-        """The offset after the last complete line."""
-        return max((offset for offset, _ in self.lines()), default=0)
-
-    def tail(self, count=30):
-        """The last lines with the log's name, for messages."""
-        lines = [text for _, text in self.lines()][-count:]
-        return "\n".join([f"--- end of {self.path}", *lines])
-
-    def wait(self, pattern, timeout, start=0, prefix=""):
-        """Wait for a line that matches after its prefix; returns (match, offset after the line)."""
-        deadline = time.monotonic() + timeout
-        while True:
-            last = time.monotonic() > deadline
-            for start, text in self.lines(start):
-                match = text.startswith(prefix) and re.search(pattern, text[len(prefix):])
-                if match:
-                    return match, start
-            if last:
-                raise LabError(f"no line {prefix}{pattern!r} in {timeout} s\n{self.tail()}")
-            time.sleep(0.02)
-
-
-class Machine:
-    """The QEMU process with its control sockets and logs."""
-
-    def __init__(self, name, directory, arguments, files=()):
-        self.logs = LOGS / name
-        self.logs.mkdir(parents=True, exist_ok=True)
-        self.log = Log(self.logs / "hypervisor.log")
-        self.qemu_log = self.logs / "qemu.log"
-        sockets = {what: socket.socketpair() for what in ("qmp", "agent", "shell")}
-        inherited = [theirs.fileno() for _, theirs in sockets.values()]
-        args = ["qemu-system-x86_64", "-accel", "tcg,thread=multi",
-                "-cpu", "EPYC,-smap,-smep,-monitor,-rdtscp", "-smp", str(CPUS), "-m", str(MEMORY_MB),
-                "-nodefaults", "-no-user-config", "-display", "none", "-net", "none",
-                "-serial", f"file:{self.log.path}",
-                "-device", "virtio-blk-pci,drive=root", "-device", "virtio-scsi-pci,id=scsi",
-                "-device", "virtio-serial-pci", "-device", "virtconsole,chardev=shell",
-                "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0",
-                "-mon", "chardev=qmp,mode=control"]
-        for what, (_, theirs) in sockets.items():
-            args += ["-chardev", f"socket,id={what},fd={theirs.fileno()}"]
-        with open(self.qemu_log, "wb") as log:
-            # pylint: disable=consider-using-with,subprocess-popen-preexec-fn
-            self.process = subprocess.Popen(
-                [*args, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                cwd=directory, pass_fds=[*inherited, *files], preexec_fn=die_with_parent)
-        for _, theirs in sockets.values():
-            theirs.close()
-        self.qmp = Channel(sockets["qmp"][0], f"QEMU (see {self.qemu_log})")
-        self.agent = Channel(sockets["agent"][0], f"dom0's agent (see {self.log.path})")
-        self.shell = sockets["shell"][0]
-        try:
-            self.qmp.receive(time.monotonic() + 30)
-            self.qmp.call("qmp_capabilities")
-            # The memory stays in its file, it is not part of the saved state.
-            self.qmp.call("migrate-set-capabilities", {"capabilities": [
-                {"capability": "x-ignore-shared", "state": True}]})
-        except BaseException:
-            self.kill()
-            raise
-
-    def connect_agent(self, timeout):
-        """Wait until the agent in dom0 answers."""
-        deadline = time.monotonic() + timeout
-        for number in itertools.count(1):
-            self.agent.buffer = b""
-            try:
-                self.agent.sock.sendall(b"\xff")
-                self.agent.send({"execute": "guest-sync-delimited", "arguments": {"id": number}})
-                while self.agent.receive(time.monotonic() + 2).get("return") != number:
-                    pass
-                return
-            except LabError:
-                if time.monotonic() > deadline or self.process.poll() is not None:
-                    raise
-
-    def migrate(self, direction, uri):
-        """Save or load the machine's state."""
-        self.qmp.call(direction, {"uri": uri})
-        deadline = time.monotonic() + 60
-        while True:
-            status = self.qmp.call("query-migrate").get("status")
-            if status == "completed":
-                return
-            if status == "failed" or time.monotonic() > deadline:
-                raise LabError(f"QEMU: {direction}: {status} (see {self.qemu_log})")
-            time.sleep(0.02)
-
-    def kill(self):
-        """End QEMU; nothing of it is left."""
-        self.process.kill()
-        self.process.wait()
-
-
-def save(directory, store):
-    """Boot dom0 with this xenstored and save the machine's state in directory."""
-    image = dom0.image()
-    command(["cp", "--sparse=always", "--reflink=auto", image / "root.img", directory / "root.img"])
-    memory = directory / "memory"
-    with Step("3/3 dom0: first boot", 30):
-        machine = Machine("boot", directory, [
-            *machine_options(memory, "on"),
-            "-drive", "if=none,id=root,format=raw,cache=unsafe,file=root.img",
-            "-kernel", str(image / "xen"), "-append", XEN_OPTIONS,
-            "-initrd", f"{image}/vmlinuz {LINUX_OPTIONS} lab.store={store},{image}/initrd"])
-        try:
-            up, _ = machine.log.wait("lab: dom0 is up|dom0 crashed", 300)
-            if "crashed" in up.group():
-                raise LabError(f"dom0 does not boot\n{machine.log.tail(60)}")
-            machine.connect_agent(60)
-            machine.qmp.call("stop")
-            machine.migrate("migrate", "exec:cat >state")
-        finally:
-            machine.kill()
-        command(["fallocate", "--dig-holes", memory])
-
-
-def machine_options(memory, share):
-    """QEMU options for the machine and its memory, which is kept in a file."""
-    return ["-machine", "q35,usb=off,smbus=off,sata=off,memory-backend=memory", "-object",
-            f"memory-backend-file,id=memory,size={MEMORY_MB}M,mem-path={memory},share={share}"]
-
-
-def saved(store="oxenstored"):
-    """The directory with a booted machine's root.img, memory and state; makes it if need be."""
-    image = dom0.image()
-    name = key(image.name, pathlib.Path(__file__), store, versions(["qemu-system-x86"]))
-    return dom0.cached("saved", name, lambda directory: save(directory, store))
+def vbd_number(vdev):
+    """The number of the VBD xvda, xvdb, ... in xenstore (xen-vbd-interface)."""
+    disk = ord(vdev.removeprefix("xvd")) - ord("a")
+    return 202 << 8 | disk << 4 if disk < 16 else 1 << 28 | disk << 8
 
 
 class Lab:
-    """A running lab. Every method raises LabError with the log's name when it fails."""
+    """A running lab. What fails raises LabError with the output and the name of the log."""
 
-    def __init__(self, machine):
-        self.machine = machine
-        self.disks = {}
-        self.guests = []
+    def __init__(self, running):
+        self.machine = running
+        self.log = running.log
+        self.images = {}        # device in dom0 -> (name in QEMU, file on the host)
         self.numbers = itertools.count()
 
     @classmethod
     def start(cls, name, store="oxenstored"):
-        """Resume a lab whose logs go to out/lab/NAME."""
-        directory = saved(store)
-        with open(directory / "state", "rb") as state:
-            machine = Machine(name, directory, [
-                *machine_options(directory / "memory", "off"),
-                "-drive", "if=none,id=root,format=raw,snapshot=on,file=root.img",
-                "-incoming", "defer"], [state.fileno()])
-            try:
-                machine.migrate("migrate-incoming", f"fd:{state.fileno()}")
-                machine.qmp.call("cont")
-                machine.connect_agent(60)
-            except BaseException:
-                machine.kill()
-                raise
-        return cls(machine)
+        """Resume a lab whose logs go to out/lab/NAME; store: oxenstored or xenstored (C)."""
+        return cls(machine.resume(name, store))
 
     def __enter__(self):
         return self
@@ -279,6 +74,12 @@ class Lab:
         """End the lab with all its guests."""
         self.machine.kill()
 
+    def clean(self):
+        """Destroy all guests and unplug all disks."""
+        self.run("xl list | awk 'NR > 2 { print $2 }' | xargs -r -n 1 xl destroy")
+        for device in list(self.images):
+            self.detach(device)
+
     # Commands and files in dom0
 
     def run(self, script, timeout=60, stdin=b""):
@@ -288,33 +89,37 @@ class Lab:
     def run_bytes(self, script, timeout=60, stdin=b""):
         """Run a shell script in dom0 and return its stdout (bytes)."""
         deadline = time.monotonic() + timeout
-        agent = self.machine.agent
+        pid = self.spawn(script, stdin)
+        pause = 0.005
+        while not (status := self.status(pid))["exited"]:
+            if time.monotonic() > deadline:
+                raise CommandError(f"dom0: not finished after {timeout} s: {script}\n"
+                                   f"(see {self.log.path})")
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.1)
+        out, err = (base64.b64decode(status.get(name, "")) for name in ("out-data", "err-data"))
+        if status.get("exitcode") != 0:
+            raise CommandError(f"dom0: exit status {status.get('exitcode', 'signal')}: {script}\n"
+                               f"--- stdout\n{out.decode(errors='replace')}"
+                               f"--- stderr\n{err.decode(errors='replace')}")
+        return out
+
+    def spawn(self, script, stdin=b""):
+        """Start a shell script in dom0 and return its process number."""
         arguments = {"path": "/bin/sh", "arg": ["-c", script], "capture-output": True}
         if stdin:
             arguments["input-data"] = base64.b64encode(stdin).decode()
-        pid = agent.call("guest-exec", arguments)["pid"]
-        pause = 0.005
-        while True:
-            status = agent.call("guest-exec-status", {"pid": pid})
-            if status["exited"]:
-                break
-            if time.monotonic() > deadline:
-                raise CommandError(f"dom0: not finished after {timeout} s: {script}\n"
-                                   f"(see {self.machine.log.path})")
-            time.sleep(pause)
-            pause = min(pause * 1.5, 0.1)
-        out = base64.b64decode(status.get("out-data", ""))
-        if status.get("exitcode") != 0:
-            err = base64.b64decode(status.get("err-data", "")).decode(errors="replace")
-            raise CommandError(f"dom0: exit status {status.get('exitcode', 'signal')}: {script}\n"
-                               f"--- stdout\n{out.decode(errors='replace')}--- stderr\n{err}")
-        return out
+        return self.machine.agent.call("guest-exec", arguments)["pid"]
+
+    def status(self, pid):
+        """How a spawned script stands, as the agent's guest-exec-status says it."""
+        return self.machine.agent.call("guest-exec-status", {"pid": pid})
 
     def put(self, path, data):
         """Write bytes to a file in dom0 (a relative name is below /root) and return its path."""
         path = os.path.join("/root", path)
         if len(data) < 4096:
-            self.run(f"cat >{shlex.quote(path)}", stdin=data or b"\n")
+            self.run(f"head -c {len(data)} >{shlex.quote(path)}", stdin=data + b"\n")
             return path
         with tempfile.NamedTemporaryFile() as file:
             file.write(data + bytes(-len(data) % 512))
@@ -329,71 +134,144 @@ class Lab:
     def attach(self, path, readonly=False, snapshot=False):
         """Plug a raw image of the host into dom0 and return its device (/dev/sda).
 
-        The guests' writes go to the file; with snapshot=True they are thrown away.
+        What guests write goes to the file; with snapshot=True it is thrown away instead.
         """
         number = next(self.numbers)
         name = f"disk{number}"
-        options = f"if=none,id={name},format=raw,cache=unsafe,file={path}"
+        options = f"if=none,id={name},format=raw,cache=unsafe,file={str(path).replace(',', ',,')}"
         options += ",readonly=on" * readonly + ",snapshot=on" * snapshot
-        self.monitor(f"drive_add 0 {options}")
+        self.monitor(f"drive_add 0 {json.dumps(options, ensure_ascii=False)}")
         self.machine.qmp.call("device_add", {
             "driver": "scsi-hd", "bus": "scsi.0", "scsi-id": number % 256, "lun": number // 256,
             "drive": name, "id": name})
         place = f"/sys/bus/scsi/devices/0:0:{number % 256}:{number // 256}/block"
         device = self.run(f"until ls {place} 2>/dev/null; do sleep 0.02; done", 10).strip()
-        self.disks[f"/dev/{device}"] = name
+        self.images[f"/dev/{device}"] = name, pathlib.Path(path)
         return f"/dev/{device}"
 
     def detach(self, device):
-        """Unplug a disk from dom0; what was written to it is then in its file."""
+        """Unplug a disk from dom0."""
         self.run(f"echo 1 >/sys/block/{device.removeprefix('/dev/')}/device/delete")
-        self.machine.qmp.call("device_del", {"id": self.disks.pop(device)})
+        name, _ = self.images.pop(device)
+        self.machine.qmp.call("device_del", {"id": name})
+
+    def read_back(self, device):
+        """The content of an attached disk (bytes), with all that guests have written."""
+        self.run(f"blockdev --flushbufs {device}")
+        return self.images[device][1].read_bytes()
 
     def monitor(self, line):
         """Run a line of QEMU's human monitor on the outer machine."""
-        answer = self.machine.qmp.call("human-monitor-command", {"command-line": line})
-        if answer.strip() not in ("", "OK"):
-            raise LabError(f"QEMU: {line}: {answer.strip()}")
+        answer = self.machine.qmp.call("human-monitor-command", {"command-line": line}).strip()
+        if answer not in ("", "OK"):
+            raise LabError(f"QEMU: {line}: {answer}")
+
+    # Xen
+
+    def xenstore(self, path):
+        """What is below a directory in xenstore: {path relative to it: value}."""
+        tree = {}
+        for line in self.run(f"xenstore-ls -f {path}").splitlines():
+            name, _, value = line.partition(" = ")
+            value = value[1:-1].encode().decode("unicode_escape")
+            tree[name[len(path.rstrip("/")) + 1:]] = value
+        return tree
+
+    def debug_keys(self, keys):
+        """What the hypervisor prints on its console for debug keys such as "g" or "e"."""
+        start = self.log.end()
+        mark = f"lab: end of {keys} {next(self.numbers)}"
+        self.run(f"xl debug-keys {keys} && echo '{mark}' >/dev/hvc0")
+        self.log.wait(re.escape(mark), 30, start)
+        lines = [text for _, text in self.log.lines(start)]
+        return "\n".join(lines[:lines.index(mark)])
 
     # Guests
 
-    def create(self, config, disks=(), timeout=60):
+    def create(self, disks, bios=None, timeout=60, **settings):
         """Create a guest with xl.
 
-        config: a dict of xl.cfg settings, on top of GUEST_DEFAULTS, or the text of a whole file.
-        disks: xl disk specifications, such as "phy:/dev/sda,xvde,w".
+        disks: see xl_disk(). bios: a file of the host to be used as BIOS blob, default is the
+        dom0's stock SeaBIOS. settings: xl.cfg, on top of GUEST.
         """
-        if isinstance(config, dict):
-            name = config.get("name", f"guest{next(self.numbers)}")
-            settings = {**GUEST_DEFAULTS, **config, "name": name, "disk": list(disks)}
-            config = "".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items())
-        else:
-            name, = re.findall(r"^name *= *[\"'](.*)[\"']", config, re.M)
-        path = self.put(f"{name}.cfg", config.encode())
-        start = self.machine.log.end()
+        name = settings.setdefault("name", f"guest{next(self.numbers)}")
+        if bios:
+            settings["bios_path_override"] = self.blob(bios)
+        path = self.put(f"{name}.cfg", guest_config(disks, **settings).encode())
+        position = self.log.end()
         try:
             self.run(f"xl create -q {path}", timeout)
         except CommandError as error:
-            raise CommandError(f"{error}\n{self.device_model_log(name)}") from error
-        domid = int(self.run(f"xl domid {name}"))
-        return Guest(self, name, domid, start)
+            log = self.run(f"tail -n 30 /var/log/xen/qemu-dm-{name}.log 2>/dev/null || true")
+            raise CommandError(f"{error}--- device model\n{log}") from error
+        return Guest(self, name, int(self.run(f"xl domid {name}")), position)
 
-    def device_model_log(self, name):
-        """What the guest's device model said."""
-        return self.run(f"tail -n 30 /var/log/xen/qemu-dm-{name}.log 2>/dev/null || true")
+    def blob(self, path):
+        """Put a BIOS blob of the host into dom0 if it is not there yet; returns its path."""
+        data = pathlib.Path(path).read_bytes()
+        place = f"/root/{key(data)}.bin"
+        try:
+            self.run(f"test -e {place}")
+        except CommandError:
+            self.put(place, data)
+        return place
+
+
+def guest_config(disks, **settings):
+    """The text of an xl.cfg file: GUEST, the settings and the disks."""
+    settings = {**GUEST, **settings, "disk": list(disks)}
+    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items())
 
 
 class Guest:
-    """A running guest."""
+    """A guest that was created with Lab.create()."""
 
-    def __init__(self, lab, name, domid, start):
-        self.lab, self.name, self.domid, self.position = lab, name, domid, start
+    def __init__(self, lab, name, domid, position):
+        self.lab, self.name, self.domid, self.position = lab, name, domid, position
 
     def wait_line(self, pattern, timeout=60):
-        """Wait for the next line of the guest on its debug port (0xE9) that matches."""
-        match, self.position = self.lab.machine.log.wait(
+        """Wait for the guest's next line on its debug port 0xE9 that matches (re.Match).
+
+        Lines before it are passed over; "^" is where the line begins after Xen's "(d1) ".
+        """
+        match, self.position = self.lab.log.wait(
             pattern, timeout, self.position, f"(d{self.domid}) ")
         return match
+
+    def frontend(self, vdev):
+        """The frontend's directory of a VBD in xenstore, {name: value}."""
+        return self.lab.xenstore(f"/local/domain/{self.domid}/device/vbd/{vbd_number(vdev)}")
+
+    def backend(self, vdev):
+        """The backend's directory of a VBD in xenstore, {name: value}."""
+        return self.lab.xenstore(self.frontend(vdev)["backend"])
+
+    def disk_counters(self, vdev):
+        """Requests of a VBD that its PV backend has served: {"reads": n, "writes": n}."""
+        number = vbd_number(vdev)
+        if self.frontend(vdev)["backend"].split("/")[-3] == "qdisk":
+            text = self.lab.run(f"xl qemu-monitor-command {self.domid} 'info blockstats'")
+            line, = re.findall(rf"^xen-(?:disk|vbd)-{number}.*|^{vdev}:.*", text, re.M)
+            found = [re.search(rf"{name}=(\d+)", line) for name in ("rd_operations",
+                                                                   "wr_operations")]
+            reads, writes = (int(match.group(1)) for match in found)
+        else:
+            place = f"/sys/bus/xen-backend/devices/vbd-{self.domid}-{number}/statistics"
+            reads, writes = map(int, self.lab.run(f"cat {place}/rd_req {place}/wr_req").split())
+        return {"reads": reads, "writes": writes}
+
+    def console(self):
+        """What the guest has written to its PV console."""
+        return self.lab.run(f"cat /var/log/xen/console/guest-{self.name}.log 2>/dev/null || true")
+
+    def type(self, text):
+        """Type text at the guest's PV console."""
+        self.lab.run(f"cat >$(xenstore-read /local/domain/{self.domid}/console/tty)",
+                     stdin=text.encode())
+
+    def wait_end(self, timeout=60):
+        """Wait until the guest is no more."""
+        self.lab.run(f"while xl domid {self.name} >/dev/null 2>&1; do sleep 0.2; done", timeout)
 
     def destroy(self):
         """End the guest at once."""

@@ -1,0 +1,99 @@
+"""Fixtures for tests on the lab.
+
+    def test_something(lab, grub_linux):
+        disk = lab.attach(grub_linux(), snapshot=True)
+        guest = lab.create([xl_disk(disk, "xvde")], BLOB)
+        guest.wait_line("LAB: booted from /dev/xvde1")
+"""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import pytest
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path += [str(HERE), str(HERE.parent / "guests")]
+
+import images                   # noqa: E402
+import pattern                  # noqa: E402
+from debian import key          # noqa: E402
+from lab import BLOB, Lab       # noqa: E402
+
+
+@pytest.fixture(scope="session", autouse=True)
+def end_on_sigterm():
+    """SIGTERM ends the tests as Ctrl-C does, with their clean-up."""
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+
+
+@pytest.fixture(scope="session")
+def blob():
+    """The blob to test: $BIOS or what `make` built."""
+    path = pathlib.Path(os.environ.get("BIOS") or BLOB)
+    assert path.exists(), f"{path} is missing; `make` builds it"
+    return path
+
+
+@pytest.fixture(scope="module", name="module_lab")
+def one_lab_for_a_module(request):
+    """The lab that all tests of a module share; its logs are in out/lab/MODULE."""
+    with Lab.start(request.module.__name__) as running:
+        yield running
+
+
+@pytest.fixture(name="lab")
+def lab_for_a_test(module_lab, request):
+    """The module's lab; after the test its guests and disks are removed."""
+    start = module_lab.log.end()
+    yield module_lab
+    failed = getattr(request.node, "failed", False)
+    if failed:
+        lines = [text for _, text in module_lab.log.lines(start)]
+        print(f"--- {module_lab.log.path} since the test began", *lines[-60:], sep="\n")
+    module_lab.clean()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """Let the lab fixture know that a test failed."""
+    report = (yield).get_result()
+    if report.when == "call":
+        item.failed = report.failed
+
+
+@pytest.fixture(scope="session")
+def grub_linux(tmp_path_factory):
+    """Makes GRUB and Linux disk images, see images.grub_linux(); the same image only once.
+
+    The tests share the image: attach it with snapshot=True.
+    """
+    made = {}
+
+    def make(**options):
+        name = key(repr(sorted(options.items())))
+        if name not in made:
+            path = tmp_path_factory.mktemp("linux") / "disk.raw"
+            made[name] = images.grub_linux(path, **options)
+        return made[name]
+    return make
+
+
+@pytest.fixture
+def guest_disk(tmp_path, programs):
+    """Makes a disk image with a program of tests/guests; settings are those of pattern.make()."""
+    def make(program, mib=16, name=None, **settings):
+        path = tmp_path / f"{name or program}.raw"
+        pattern.make(path, programs / f"{program}.img", mib << 11, **settings)
+        return path
+    return make
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory):
+    """The directory with the built programs of tests/guests."""
+    out = tmp_path_factory.mktemp("guests")
+    subprocess.run(["make", "-s", "-C", HERE.parent / "guests", f"OUT={out}"], check=True)
+    return out

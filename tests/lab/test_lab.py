@@ -1,0 +1,115 @@
+"""The lab itself: resume, commands, files, disks, guests with stock SeaBIOS, clean-up."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from lab import CommandError, Lab, LabError, xl_disk
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def test_runs_commands_in_a_dom0_of_a_real_xen(lab):
+    assert lab.run("xl info xen_version").startswith("4.17")
+    assert lab.run("cat", stdin=b"text") == "text"
+
+
+def test_failed_command_raises_with_both_streams(lab):
+    with pytest.raises(CommandError) as caught:
+        lab.run("echo seen; echo wrong >&2; exit 3")
+    for text in ("exit status 3", "seen", "wrong"):
+        assert text in str(caught.value)
+
+
+def test_command_that_does_not_end_raises(lab):
+    with pytest.raises(CommandError, match="not finished after 1 s"):
+        lab.run("sleep 30", timeout=1)
+
+
+@pytest.mark.parametrize("size", [0, 1, 4095, 4096, 262144, 1000001])
+def test_puts_any_bytes_into_a_file(lab, size):
+    data = os.urandom(size)
+    assert lab.run_bytes(f"cat {lab.put('file', data)}") == data
+
+
+def test_disk_is_the_file_on_the_host(lab, tmp_path):
+    image = tmp_path / "image,with comma"
+    image.write_bytes(os.urandom(1 << 20))
+    disk = lab.attach(image)
+    lab.run(f"printf changed | dd of={disk} bs=1 seek=512 conv=notrunc 2>&1")
+    data = lab.read_back(disk)
+    assert data == lab.run_bytes(f"cat {disk}", timeout=20) == image.read_bytes()
+    assert data[512:519] == b"changed"
+
+
+def test_snapshot_disk_leaves_the_file_alone(lab, tmp_path):
+    image = tmp_path / "image"
+    image.write_bytes(bytes(1 << 20))
+    disk = lab.attach(image, snapshot=True)
+    lab.run(f"printf changed | dd of={disk} bs=1 conv=notrunc,fsync 2>&1")
+    assert not any(image.read_bytes())
+
+
+def test_xenstore_is_a_dictionary(lab):
+    lab.run("xenstore-write /test/a/b 'with \"quotes\" = and \\ tab\t'")
+    assert lab.xenstore("/test") == {"a": "", "a/b": 'with "quotes" = and \\ tab\t'}
+
+
+def test_debug_keys_return_what_the_hypervisor_prints(lab):
+    assert "gnttab_usage_print_all" in lab.debug_keys("g")
+    assert "Event channel information for domain 0" in lab.debug_keys("e")
+
+
+def test_stock_seabios_boots_from_an_emulated_disk(lab, guest_disk):
+    disk = lab.attach(guest_disk("hello"))
+    guest = lab.create([xl_disk(disk, "xvda")])
+    guest.wait_line("TEST PASS hello", 90)
+    assert guest.frontend("xvda")["state"] == "1"
+    assert guest.disk_counters("xvda") == {"reads": 0, "writes": 0}
+    guest.destroy()
+    guest.wait_end(10)
+
+
+def test_missing_line_names_the_log(lab, guest_disk):
+    guest = lab.create([xl_disk(lab.attach(guest_disk("hello")), "xvda")])
+    with pytest.raises(LabError) as caught:
+        guest.wait_line("no such line", 1)
+    assert str(lab.log.path) in str(caught.value)
+
+
+def test_guest_that_xl_refuses_raises(lab):
+    with pytest.raises(CommandError, match="/dev/none"):
+        lab.create([xl_disk("/dev/none", "xvda")])
+
+
+def test_c_xenstored_can_be_chosen():
+    with Lab.start("xenstored", store="xenstored") as other:
+        assert other.run("ps -C xenstored -o comm=").split() == ["xenstored"]
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_nothing_is_left_when_the_process_is_ended(ending):
+    program = textwrap.dedent("""
+        from lab import Lab
+        with Lab.start("ended") as lab:
+            print(lab.machine.process.pid, flush=True)
+            lab.run("sleep 100", timeout=100)
+        """)
+    with subprocess.Popen([sys.executable, "-c", program], cwd=HERE, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        line = process.stdout.readline()
+        while line.startswith("lab:"):
+            line = process.stdout.readline()
+        process.send_signal(ending)
+        process.wait(20)
+    status = pathlib.Path(f"/proc/{int(line)}/status")
+    deadline = time.monotonic() + 10
+    while status.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not status.exists(), status.read_text()
