@@ -44,22 +44,25 @@ blkcache_find(struct blkcache_s *cache, u8 disk, u32 chunk)
 }
 
 int
-blkcache_take(struct blkcache_s *cache)
+blkcache_take(struct blkcache_s *cache, int used)
 {
-    int i, oldest = -1;
+    int i, usable = 0, oldest = -1;
     u32 age = 0;
     for (i = 0; i < BLKCACHE_SLOTS; i++) {
         struct blkslot_s *slot = &cache->slots[i];
         u32 this = cache->stamp - slot->stamp;
-        if (slot->lost || (oldest >= 0 && this <= age))
+        if (slot->lost)
+            continue;
+        usable++;
+        if (oldest >= 0 && this <= age)
             continue;
         oldest = i;
         age = this;
     }
-    if (oldest >= 0) {
-        cache->slots[oldest].valid = 0;
-        cache->slots[oldest].stamp = ++cache->stamp;
-    }
+    if (usable <= used)
+        return -1;
+    cache->slots[oldest].valid = 0;
+    cache->slots[oldest].stamp = ++cache->stamp;
     return oldest;
 }
 

@@ -25,9 +25,9 @@
 #define CACHE_MAX (CONFIG_XEN_PV_CACHE_KIB * 1024)
 #define CACHE_MIN (128 * 1024)
 
-// The cache is forgotten after so many ms without an int13: somebody else may
-// have written to the disk meanwhile.
-#define CACHE_AGE_MS 2000
+// The cache is forgotten after so many microseconds without an int13: somebody
+// else may have written to the disk meanwhile.
+#define CACHE_AGE_US 2000000
 
 // The geometry that SeaBIOS makes up needs a whole cylinder.
 #define CYLINDER_SECTORS (16 * 63)
@@ -64,7 +64,7 @@ struct xendrive_s {
 // Everything that changes at run time.
 struct xenblk_s {
     struct blkcache_s cache;
-    u32 last_use;       // xen_time_ms() of the last int13
+    u64 last_use;       // rdtscll() of the last int13
     u8 count;           // disks
     u8 probing;         // disks whose thread has not ended
     u8 busy;            // an int13 is running
@@ -82,6 +82,8 @@ static struct xenblk_s *xenblk;
 static int
 close_device(struct xendisk_s *disk)
 {
+    if (xen_platform_moved())
+        return -1;
     if (xenbus_disconnect(&disk->bus))
         // the next int13 will try again; until then nothing is taken back
         return -1;
@@ -90,6 +92,14 @@ close_device(struct xendisk_s *disk)
         return -1;
     }
     return xenbus_release(&disk->bus);
+}
+
+// The domain has moved: nothing of what was under way exists any more.
+static void
+forget(struct xendisk_s *disk)
+{
+    disk->bus.closing = 0;
+    blkring_forget(&disk->ring);
 }
 
 // Attach to the backend. On success the store is open as well.
@@ -168,11 +178,9 @@ static int
 window_take(struct window_s *window)
 {
     struct blkcache_s *cache = &xenblk->cache;
-    int slot = blkcache_take(cache);
-    if (slot < 0) {
-        dprintf(1, "xen: no part of the cache is left\n");
+    int slot = blkcache_take(cache, window->count);
+    if (slot < 0)
         return -1;
-    }
     memset(blkcache_mem(cache, slot), 0, BLKRING_SECTOR << cache->shift);
     return window_put(window, slot);
 }
@@ -185,6 +193,8 @@ window_wait(struct xendisk_s *disk, struct window_s *window)
     int i;
     if (!blkring_wait(&disk->ring))
         return 0;
+    if (xen_platform_moved())
+        return -1;
     for (i = 0; i < window->count; i++) {
         xenblk->cache.slots[window->slots[i]].valid = 0;
         xenblk->cache.slots[window->slots[i]].lost = 1;
@@ -280,7 +290,8 @@ read_miss(struct xendisk_s *disk, struct transfer_s *todo)
 
 // Write one chunk's part of what is wanted: into the cache's copy if there is
 // one, else into an empty slot, and from there to the disk. A disk of larger
-// sectors gets whole ones: what surrounds the part is read first.
+// sectors gets whole ones: what surrounds the part is read first. Returns 1 if
+// there is no slot left.
 static int
 queue_write(struct xendisk_s *disk, struct transfer_s *todo
             , struct window_s *window)
@@ -292,7 +303,7 @@ queue_write(struct xendisk_s *disk, struct transfer_s *todo
     int slot = blkcache_find(&xenblk->cache, disk->index, chunk);
     int i = slot < 0 ? window_take(window) : window_put(window, slot);
     if (i < 0)
-        return -1;
+        return 1;
     u8 *mem = slot_sector(window->slots[i], offset - lead);
     if (slot < 0 && size != part) {
         blkring_queue(&disk->ring, BLKIF_OP_READ, todo->sector - lead, size
@@ -332,29 +343,39 @@ flush(struct xendisk_s *disk)
     return -1;
 }
 
-// Write all that is wanted, and bring it to the disk. Runs while attached.
+// Write as many chunks of what is wanted as the cache has slots for.
 static int
-write_through(struct xendisk_s *disk, struct transfer_s *todo)
+write_chunks(struct xendisk_s *disk, struct transfer_s *todo)
 {
     struct window_s window = { .count = 0 };
     u32 first = todo->sector >> xenblk->cache.shift;
-    u64 sector = todo->sector;
     int i, ret = 0;
     while (todo->count && !ret)
         ret = queue_write(disk, todo, &window);
-    if (window_wait(disk, &window))
+    if (ret > 0)
+        // the slots are used up: the caller comes again
+        ret = 0;
+    if (!window.count || window_wait(disk, &window))
         ret = -1;
     for (i = 0; i < window.count; i++) {
         if (!window.failed[i] && !ret)
             continue;
         // the cache may hold what the disk does not
         blkcache_drop(&xenblk->cache, disk->index, first + i);
-        dprintf(1, "xen: %s: writing at %llx failed (%d)\n"
-                , disk->name, sector, window.failed[i]);
+        dprintf(1, "xen: %s: writing %u KiB at %u failed (%d)\n", disk->name
+                , 1 << xenblk->cache.shift >> 1, first + i, window.failed[i]);
         ret = -1;
     }
-    if (ret)
-        return -1;
+    return ret;
+}
+
+// Write all that is wanted, and bring it to the disk. Runs while attached.
+static int
+write_through(struct xendisk_s *disk, struct transfer_s *todo)
+{
+    while (todo->count)
+        if (write_chunks(disk, todo))
+            return -1;
     return flush(disk);
 }
 
@@ -363,22 +384,51 @@ write_through(struct xendisk_s *disk, struct transfer_s *todo)
  * int13
  ****************************************************************/
 
+typedef int (*work_t)(struct xendisk_s *disk, struct transfer_s *todo);
+
 // Attach, work, and close. What was read or written counts, even if the close
-// then fails.
+// then fails. Returns DISK_RET_*, or -1 if the domain has moved meanwhile.
 static int
-while_attached(struct xendisk_s *disk, struct transfer_s *todo
-               , int (*work)(struct xendisk_s *disk, struct transfer_s *todo))
+attach_once(struct xendisk_s *disk, struct transfer_s *todo, work_t work)
 {
     if (disk->dead || xenstore_open())
         return DISK_RET_ETIMEOUT;
-    int ret = attach(disk, XEN_LIMIT_STATE) ? DISK_RET_ETIMEOUT : 0;
-    if (!ret) {
+    int ret = DISK_RET_ETIMEOUT;
+    if (!attach(disk, XEN_LIMIT_STATE)) {
+        ret = 0;
         if (work(disk, todo))
             ret = disk->dead ? DISK_RET_ETIMEOUT : DISK_RET_EBADTRACK;
         close_device(disk);
     }
+    if (xen_platform_moved()) {
+        forget(disk);
+        if (ret)
+            return -1;
+    }
     xenstore_close();
     return ret;
+}
+
+// How often a request is tried again because the domain was saved or migrated
+// in the middle of it.
+#define MOVES_MAX 8
+
+// The same, and once more in a domain that has moved: reading and writing
+// sectors again does no harm.
+static int
+while_attached(struct xendisk_s *disk, struct transfer_s *todo, work_t work)
+{
+    int tries;
+    for (tries = 0; tries < MOVES_MAX; tries++) {
+        struct transfer_s rest = *todo;
+        int ret = attach_once(disk, &rest, work);
+        if (ret >= 0) {
+            *todo = rest;
+            return ret;
+        }
+        dprintf(1, "xen: %s: the domain has moved, once more\n", disk->name);
+    }
+    return DISK_RET_ETIMEOUT;
 }
 
 static int
@@ -422,8 +472,7 @@ write_disk(struct xendisk_s *disk, struct transfer_s *todo)
 
 // Check a request against the disk, and carry it out.
 static int
-transfer(struct xendisk_s *disk, struct disk_op_s *op
-         , int (*work)(struct xendisk_s *disk, struct transfer_s *todo))
+transfer(struct xendisk_s *disk, struct disk_op_s *op, work_t work)
 {
     u32 unit = disk->drive->blksize / BLKRING_SECTOR;
     if (op->lba >= disk->sectors)
@@ -431,6 +480,8 @@ transfer(struct xendisk_s *disk, struct disk_op_s *op
     struct transfer_s todo = {
         .sector = op->lba * unit, .count = op->count * unit, .buf = op->buf_fl,
     };
+    if (!todo.count)
+        return DISK_RET_SUCCESS;
     if (todo.sector >= disk->sectors || todo.count > disk->sectors - todo.sector)
         return DISK_RET_EBADTRACK;
 
@@ -438,10 +489,10 @@ transfer(struct xendisk_s *disk, struct disk_op_s *op
     if (xenblk->busy)
         return DISK_RET_ENOTREADY;
     xenblk->busy = 1;
-    if (xen_time_ms() - xenblk->last_use > CACHE_AGE_MS)
+    if (rdtscll() - xenblk->last_use > xen_ticks(CACHE_AGE_US))
         blkcache_drop_all(&xenblk->cache);
     int ret = work(disk, &todo);
-    xenblk->last_use = xen_time_ms();
+    xenblk->last_use = rdtscll();
     xenblk->busy = 0;
     return ret;
 }
@@ -594,22 +645,19 @@ make_drive(struct xendisk_s *disk)
     return 0;
 }
 
-// Attach to a disk in POST, from whatever state it is in. Runs in a thread.
+// Attach to a disk in POST, from whatever state it is in, and make a drive of
+// it. Runs in a thread.
 static void
 probe_disk(void *data)
 {
     struct xendisk_s *disk = data;
-    int attached = 0;
-    if (!read_kind(disk) && !xenbus_reset(&disk->bus)
-        && !blkring_alloc(&disk->ring, disk->name, disk->index)) {
-        if (!attach(disk, XEN_LIMIT_POST)) {
-            attached = !read_first(disk);
-            if (close_device(disk))
-                attached = 0;
-        }
+    if (!disk->drive && !read_kind(disk) && !xenbus_reset(&disk->bus)
+        && !blkring_alloc(&disk->ring, disk->name, disk->index)
+        && !attach(disk, XEN_LIMIT_POST)) {
+        int ret = read_first(disk);
+        if (!close_device(disk) && !ret)
+            make_drive(disk);
     }
-    if (attached)
-        make_drive(disk);
     xenblk->probing--;
 }
 
@@ -736,20 +784,39 @@ alloc_cache(void)
     return 0;
 }
 
-// Find the disks, and attach to all of them at the same time.
-static void
-probe_disks(void)
+// Attach to all disks at the same time, once. Returns -1 if the domain has
+// moved meanwhile.
+static int
+probe_once(void)
 {
-    int i;
-    list_disks();
-    if (!xenblk->count || alloc_cache() || blkring_setup())
-        return;
+    int i, moved;
     xenblk->probing = xenblk->count;
     for (i = 0; i < xenblk->count; i++)
         run_thread(probe_disk, xenblk->disks[i]);
     while (xenblk->probing)
         // each thread ends within its deadlines
         yield();
+    moved = xen_platform_moved();
+    for (i = 0; moved && i < xenblk->count; i++)
+        forget(xenblk->disks[i]);
+    xenstore_close();
+    return moved ? -1 : 0;
+}
+
+// Find the disks, and find out about each.
+static void
+probe_disks(void)
+{
+    int tries = 0;
+    if (xenstore_open())
+        return;
+    list_disks();
+    if (!xenblk->count || alloc_cache() || blkring_setup()) {
+        xenstore_close();
+        return;
+    }
+    while (probe_once() && ++tries < MOVES_MAX && !xenstore_open())
+        dprintf(1, "xen: the domain has moved, once more\n");
 }
 
 void
@@ -764,11 +831,10 @@ xenblk_setup(void)
         return;
     }
     memset(xenblk, 0, sizeof(*xenblk));
-    if (xenstore_setup() || xenstore_open())
+    if (xenstore_setup())
         return;
     probe_disks();
-    xenstore_close();
-    xenblk->last_use = xen_time_ms();
+    xenblk->last_use = rdtscll();
     int i;
     for (i = 0; i < xenblk->count; i++)
         if (xenblk->disks[i]->drive)

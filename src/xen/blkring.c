@@ -68,7 +68,8 @@ blkring_alloc(struct blkring_s *ring, const char *name, int index)
 {
     ring->name = name;
     ring->ref = RING_REF(index);
-    ring->front.sring = memalign_high(PAGE_SIZE, PAGE_SIZE);
+    if (!ring->front.sring)
+        ring->front.sring = memalign_high(PAGE_SIZE, PAGE_SIZE);
     if (ring->front.sring)
         return 0;
     warn_noalloc();
@@ -118,6 +119,8 @@ end_request(int id)
 int
 blkring_close(struct blkring_s *ring)
 {
+    if (!ring->port)
+        return 0;
     int id, ret = xengrant_end(ring->ref);
     for (id = 0; id < REQUESTS; id++)
         if (is_under_way(ring, id)) {
@@ -127,10 +130,21 @@ blkring_close(struct blkring_s *ring)
         }
     xenevtchn_close(ring->port);
     xenevtchn_set_mask(ring->port, ring->was_masked);
+    ring->port = 0;
     if (ret)
         dprintf(1, "xen: %s: backend has closed, but still maps our pages\n"
                 , ring->name);
     return ret;
+}
+
+void
+blkring_forget(struct blkring_s *ring)
+{
+    int id;
+    for (id = 0; id < REQUESTS; id++)
+        if (is_under_way(ring, id))
+            requests->queued &= ~(1 << id);
+    ring->port = 0;
 }
 
 

@@ -34,7 +34,16 @@ struct shared_info *xen_info;
 grant_entry_v1_t *xen_grants;
 struct xenstore_domain_interface *xen_store;
 
-static u32 tsc_khz;
+static u32 tsc_mhz;
+
+// A port that nobody else knows: a domain that was restored or has migrated has
+// lost it.
+struct marker_s {
+    evtchn_port_t port;
+    domid_t dom;        // this domain
+};
+
+static struct marker_s *marker;
 
 
 /****************************************************************
@@ -72,18 +81,18 @@ make_hypercall_page(u32 base)
     return 0;
 }
 
-// Frequency of the guest's TSC.
+// Frequency of the guest's TSC in MHz (arch-x86/cpuid.h, "Leaf 4").
 static u32
-find_tsc_khz(u32 base)
+find_tsc_mhz(u32 base)
 {
     u32 max, eax, ebx, ecx, edx;
     cpuid(base, &max, &ebx, &ecx, &edx);
-    if (max - base < 3)
-        return 0;
-    // subleaf 0 (ecx = 0): ecx returns the frequency in kHz
-    asm("cpuid" : "=a"(eax), "=b"(ebx), "=c"(ecx), "=d"(edx)
-        : "0"(base + 3), "2"(0));
-    return ecx;
+    ecx = 0;
+    if (max - base >= 3)
+        asm("cpuid" : "=a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx)
+            : "0"(base + 3));
+    // where Xen does not say: too high a guess makes waits longer, not shorter
+    return ecx ? ecx / 1000 : 4000;
 }
 
 // Choose where to map shared pages: never over memory that the OS may use.
@@ -112,11 +121,16 @@ xen_platform_init(void)
         return -1;
     if (!xen_hypercall_page && make_hypercall_page(base))
         return -1;
-    tsc_khz = find_tsc_khz(base);
+    tsc_mhz = find_tsc_mhz(base);
 
     u8 *window = find_window();
     if (!window) {
         dprintf(1, "xen: no place to map shared pages\n");
+        return -1;
+    }
+    marker = malloc_high(sizeof(*marker));
+    if (!marker) {
+        warn_noalloc();
         return -1;
     }
     xen_info = (void*)window;
@@ -159,6 +173,40 @@ hvm_param(u32 index)
     return param.value;
 }
 
+// Get the status of the marker. Returns this domain's id, or -1.
+static int
+marker_dom(void)
+{
+    struct evtchn_status status = { .dom = DOMID_SELF, .port = marker->port };
+    if (xen_hypercall2(__HYPERVISOR_event_channel_op, EVTCHNOP_status
+                       , (u32)&status)
+        || status.status != EVTCHNSTAT_unbound)
+        return -1;
+    return status.u.unbound.dom;
+}
+
+static int
+open_marker(void)
+{
+    struct evtchn_alloc_unbound alloc = {
+        .dom = DOMID_SELF, .remote_dom = DOMID_SELF,
+    };
+    int ret = xen_hypercall2(__HYPERVISOR_event_channel_op
+                             , EVTCHNOP_alloc_unbound, (u32)&alloc);
+    marker->port = alloc.port;
+    marker->dom = ret ? DOMID_INVALID : marker_dom();
+    if (!ret)
+        return 0;
+    dprintf(1, "xen: no event channel (%d)\n", ret);
+    return -1;
+}
+
+int
+xen_platform_moved(void)
+{
+    return marker_dom() != marker->dom;
+}
+
 int
 xen_platform_map(evtchn_port_t *store_port)
 {
@@ -180,7 +228,16 @@ xen_platform_map(evtchn_port_t *store_port)
         dprintf(1, "xen: no xenstore\n");
         return -1;
     }
-    return 0;
+    return open_marker();
+}
+
+void
+xen_platform_unmap(void)
+{
+    if (xen_platform_moved())
+        return;
+    struct evtchn_close close = { .port = marker->port };
+    xen_hypercall2(__HYPERVISOR_event_channel_op, EVTCHNOP_close, (u32)&close);
 }
 
 
@@ -188,51 +245,58 @@ xen_platform_map(evtchn_port_t *store_port)
  * Time
  ****************************************************************/
 
-u32
-xen_time_ms(void)
+u64
+xen_ticks(u32 us)
 {
-    if (!tsc_khz)
-        return 0;
-    // 64 by 32 bit division in two steps: the quotient wraps at 32 bits
-    u64 tsc = rdtscll();
-    u32 high = (u32)(tsc >> 32) % tsc_khz, low = tsc;
-    asm("divl %2" : "+a"(low), "+d"(high) : "r"(tsc_khz) : "cc");
-    return low;
+    return (u64)us * tsc_mhz;
 }
 
-#define BREATH_MS 50
+// How often a wait looks at interrupts, and whether the domain is the same.
+#define BREATH_US 50000
 
 void
 xenwait_start(struct xenwait_s *wait, u32 ms, int threads)
 {
-    wait->end = timer_calc(ms);
-    wait->breath = timer_calc(BREATH_MS);
-    wait->threads = threads;
+    wait->last = rdtscll();
+    wait->left = ms * xen_ticks(1000);
+    wait->breath = wait->last + xen_ticks(BREATH_US);
+    wait->threads = threads && in_post();
 }
 
 int
 xenwait_step(struct xenwait_s *wait)
 {
-    if (timer_check(wait->end))
+    u64 now = rdtscll(), passed = now - wait->last;
+    wait->last = now;
+    // a pause, a save or a migration of the domain costs no more than this
+    if (passed > xen_ticks(BREATH_US))
+        passed = xen_ticks(BREATH_US);
+    if (!wait->left)
         return -1;
-    if (in_post()) {
-        if (wait->threads) {
+    // at the deadline the caller has one more look
+    wait->left -= passed < wait->left ? passed : wait->left;
+    if (now >= wait->breath) {
+        wait->breath = now + xen_ticks(BREATH_US);
+        if (xen_platform_moved())
+            return -1;
+        if (!in_post())
+            // costs exits to the device model: so not at every step
             yield();
-            return 0;
-        }
-    } else if (timer_check(wait->breath)) {
-        // SeaBIOS's yield() costs exits to the device model: do it rarely
-        yield();
-        wait->breath = timer_calc(BREATH_MS);
     }
-    xen_hypercall2(__HYPERVISOR_sched_op, SCHEDOP_yield, 0);
+    if (wait->threads)
+        yield();
+    else
+        xen_hypercall2(__HYPERVISOR_sched_op, SCHEDOP_yield, 0);
     return 0;
 }
 
-void
+int
 xenwait_pause(struct xenwait_s *wait, u32 us)
 {
-    u32 end = timer_calc_usec(us);
-    while (!xenwait_step(wait) && !timer_check(end))
-        ;
+    u64 start = rdtscll();
+    do
+        if (xenwait_step(wait))
+            return -1;
+    while (rdtscll() - start < xen_ticks(us));
+    return 0;
 }

@@ -52,18 +52,19 @@ wait_backend(struct xenbus_s *bus, int wanted, u32 limit, const char *what)
 {
     struct xenwait_s wait;
     xenwait_start(&wait, limit, 1);
+    int state, late = 0;
     for (;;) {
-        int state = receive_state(xenstore_send(XS_READ, bus->backend
-                                                , state_node, NULL));
+        state = receive_state(xenstore_send(XS_READ, bus->backend, state_node
+                                            , NULL));
         if (wanted & (1 << state))
             return 0;
-        xenwait_pause(&wait, STATE_PAUSE_US);
-        if (xenwait_step(&wait)) {
-            dprintf(1, "xen: %s: backend did not %s in %u s (state %u)\n"
-                    , bus->name, what, limit / 1000, state);
-            return -1;
-        }
+        if (late)
+            break;
+        late = xenwait_pause(&wait, STATE_PAUSE_US);
     }
+    dprintf(1, "xen: %s: backend did not %s in %u s (state %u)\n"
+            , bus->name, what, limit / 1000, state);
+    return -1;
 }
 
 // Write our own state, after the nodes in `nodes`, which has a free last place.
@@ -113,16 +114,29 @@ xenbus_probe(struct xenbus_s *bus, const char *class, u32 id)
     return xenstore_transaction(read_backend, bus);
 }
 
+// Say that the device is not ours.
+static int
+owned(struct xenbus_s *bus, int frontend, int backend)
+{
+    dprintf(1, "xen: %s: somebody else owns it (frontend %d, backend %d)\n"
+            , bus->name, frontend, backend);
+    return -1;
+}
+
 int
 xenbus_check_free(struct xenbus_s *bus)
 {
     int frontend, backend;
     read_states(bus, &frontend, &backend);
+    if (backend == XenbusStateUnknown || backend == NO_STATE) {
+        // after a restore or a migration the backend has another path
+        if (xenstore_transaction(read_backend, bus))
+            return -1;
+        read_states(bus, &frontend, &backend);
+    }
     if (frontend == XenbusStateInitialising && backend == XenbusStateInitWait)
         return 0;
-    dprintf(1, "xen: %s: somebody else owns it (frontend %d, backend %d)\n"
-            , bus->name, frontend, backend);
-    return -1;
+    return owned(bus, frontend, backend);
 }
 
 int
@@ -168,6 +182,13 @@ int
 xenbus_disconnect(struct xenbus_s *bus)
 {
     struct xenstore_node_s nodes[1];
+    int frontend, backend;
+    if (bus->closing) {
+        // a second try: is the device still as the first one left it?
+        read_states(bus, &frontend, &backend);
+        if (frontend != XenbusStateClosed)
+            return owned(bus, frontend, backend);
+    }
     bus->closing = 1;
     if (switch_state(bus, nodes, 0, XenbusStateClosed))
         return -1;

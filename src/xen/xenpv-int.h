@@ -33,14 +33,23 @@ int xen_platform_init(void);
 // of xenstored. Returns 0, or -1 with a message.
 int xen_platform_map(evtchn_port_t *store_port);
 
-// Ms since an arbitrary point, by the TSC. Costs no exit.
-u32 xen_time_ms(void);
+// Say whether the domain was restored or has migrated since
+// xen_platform_map(): then rings, grants and event channels of that time are
+// gone, and so is all that was under way. Returns 1 or 0.
+int xen_platform_moved(void);
 
-// A wait with a deadline.
+// End what xen_platform_map() began. The pages stay where they are.
+void xen_platform_unmap(void);
+
+// Ticks of the TSC in `us` microseconds.
+u64 xen_ticks(u32 us);
+
+// A wait with a deadline. Time in which the domain did not run does not count.
 struct xenwait_s {
-    u32 end;       // timer_calc() value of the deadline
-    u32 breath;    // when to let interrupts in next
-    u8 threads;    // in POST, the other threads may run meanwhile
+    u64 last;      // rdtscll() of the last step
+    u64 left;      // ticks until the deadline
+    u64 breath;    // rdtscll() value when to do what is done rarely
+    u8 threads;    // the other threads may run meanwhile
 };
 
 // Start a wait of at most `ms` ms. With `threads`, the step may switch to
@@ -48,11 +57,12 @@ struct xenwait_s {
 void xenwait_start(struct xenwait_s *wait, u32 ms, int threads);
 
 // Let the other side run for a moment: SCHEDOP_yield, and now and then a look
-// at interrupts. Returns -1 once the deadline has passed, else 0.
+// at interrupts. Returns 0 as long as it is worth to look again; then -1, as
+// the deadline has passed or the domain has moved.
 int xenwait_step(struct xenwait_s *wait);
 
-// Go on stepping for about `us` microseconds, to leave the other side alone.
-void xenwait_pause(struct xenwait_s *wait, u32 us);
+// Step for about `us` microseconds, to leave the other side alone.
+int xenwait_pause(struct xenwait_s *wait, u32 us);
 
 
 /****************************************************************
@@ -200,7 +210,7 @@ struct blkring_s {
     struct blkif_front_ring front;
     const char *name;               // for messages
     grant_ref_t ref;                // of the ring page
-    evtchn_port_t port;
+    evtchn_port_t port;             // 0: the ring is closed
     u8 was_masked;                  // the port, before it was ours
     domid_t domid;                  // the backend's domain
     u8 broken;                      // the backend broke the protocol or stalled
@@ -217,10 +227,14 @@ int blkring_alloc(struct blkring_s *ring, const char *name, int index);
 // Returns 0, or -1 with a message.
 int blkring_open(struct blkring_s *ring, domid_t domid);
 
-// Take ring, grants and event channel back, after the backend has let go.
+// Take ring, grants and event channel back, after the backend has let go, or do
+// nothing if that has been done.
 // Requests that were still under way keep their numbers and pages for ever.
 // Returns 0, or -1 with a message if something is still mapped.
 int blkring_close(struct blkring_s *ring);
+
+// Forget all that was under way in another life of the domain.
+void blkring_forget(struct blkring_s *ring);
 
 // Queue `operation` (BLKIF_OP_*) for `count` sectors from `sector`; a wait is
 // needed only when the ring is full. `buf` is sector aligned; the pages that
@@ -271,9 +285,10 @@ void *blkcache_mem(struct blkcache_s *cache, int slot);
 // Find a chunk. Returns its slot, or -1.
 int blkcache_find(struct blkcache_s *cache, u8 disk, u32 chunk);
 
-// Take the slot that was not used for longest, and forget what it held.
-// Returns it, or -1 if all are lost.
-int blkcache_take(struct blkcache_s *cache);
+// Take the slot that was not used for longest, and forget what it held. The
+// `used` slots that were used last are not taken. Returns it, or -1 if there
+// is none.
+int blkcache_take(struct blkcache_s *cache, int used);
 
 // Decide how many chunks to read, from a chunk that is not cached on: at least
 // `need`, more while reads are sequential, none that is cached already and

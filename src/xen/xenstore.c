@@ -217,6 +217,8 @@ xenstore_open(void)
 void
 xenstore_close(void)
 {
+    if (xen_platform_moved())
+        return;
     // The event of the last reply comes a moment after its bytes: wait until
     // none has come for a while, else the OS would find it.
     struct xenwait_s wait;
@@ -229,6 +231,7 @@ xenstore_close(void)
     }
     xenevtchn_clear(store->port);
     xenevtchn_set_mask(store->port, store->was_masked);
+    xen_platform_unmap();
 }
 
 
