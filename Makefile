@@ -73,11 +73,14 @@ packages-%: FORCE
 
 ################ Running it
 
+# the blob for tests/lab and tests/guests
+run shell check-guests check-lab: export BIOS = $(abspath $(BLOB))
+
 run: $(BLOB) | packages-lab
-	tests/lab/run $(DISK)
+	@tests/lab/run $(DISK)
 
 shell: $(BLOB) | packages-lab
-	tests/lab/run --shell $(DISK)
+	@tests/lab/run --shell $(DISK)
 
 
 ################ Tests: each part leaves JUnit XML in out/results/PART
@@ -91,11 +94,9 @@ check: | packages-build packages-host packages-lab
 	    check-host check-build check-seabios check-guests check-lab
 
 # The layer's own code on this machine, without Xen
-check-host: | packages-build packages-host
+check-host: $(BLOB) | packages-host
 	rm -rf $(RESULTS)/$@
-	mkdir -p $(RESULTS)/$@
-	CMOCKA_MESSAGE_OUTPUT=xml CMOCKA_XML_FILE=$(RESULTS)/$@/%g.xml \
-	    $(MAKE) -C tests/unit OUT=$(abspath $(OUT))/unit check
+	$(MAKE) -C tests/unit check TREE=$(abspath $(TREE)) OUT=$(abspath $(OUT))/unit RESULTS=$(RESULTS)/$@
 
 # This Makefile, with the default SeaBIOS
 check-build: | packages-build packages-lab
