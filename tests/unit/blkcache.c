@@ -1,0 +1,239 @@
+// Tests of blkcache.c: which chunk is where, and how far to read ahead.
+//
+// This file may be distributed under the terms of the GNU LGPLv3 license.
+
+#include "host.h" // blkcache_init
+
+static struct blkcache_s cache;
+static u8 mem[8 << 20] __aligned(4096);
+
+#define MANY_CHUNKS (1u << 31)
+
+static void
+init(u32 size)
+{
+    blkcache_init(&cache, mem, size);
+}
+
+// Read a chunk and what follows, as blkfront.c does. Returns the chunks read.
+static int
+read_ahead(u8 disk, u32 chunk, u32 need, u32 chunks)
+{
+    int i, count = blkcache_plan(&cache, disk, chunk, need, chunks);
+    check_true(count >= 1 && count <= BLKCACHE_RUN);
+    for (i = 0; i < count; i++) {
+        int slot = blkcache_take(&cache, 0);
+        check_true(slot >= 0 && slot < BLKCACHE_SLOTS);
+        blkcache_enter(&cache, slot, disk, chunk + i, count);
+    }
+    return count;
+}
+
+static int
+count_valid(void)
+{
+    int i, count = 0;
+    for (i = 0; i < BLKCACHE_SLOTS; i++)
+        count += cache.slots[i].valid;
+    return count;
+}
+
+TEST(cache_slots_share_its_memory_without_overlap)
+{
+    u32 size;
+    for (size = 64 << 10; size <= sizeof(mem); size *= 2) {
+        init(size);
+        u32 slot_size = BLKRING_SECTOR << cache.shift;
+        check_equal(slot_size, size / BLKCACHE_SLOTS);
+        int i;
+        for (i = 0; i < BLKCACHE_SLOTS; i++)
+            check_equal((u8*)blkcache_mem(&cache, i) - mem, i * slot_size);
+    }
+}
+
+TEST(cache_finds_just_what_was_entered)
+{
+    init(4 << 20);
+    check_equal(blkcache_find(&cache, 0, 0), -1);
+    int slot = blkcache_take(&cache, 0);
+    blkcache_enter(&cache, slot, 3, 7, 1);
+    check_equal(blkcache_find(&cache, 3, 7), slot);
+    check_equal(blkcache_find(&cache, 2, 7), -1);
+    check_equal(blkcache_find(&cache, 3, 6), -1);
+    check_equal(blkcache_find(&cache, 3, 8), -1);
+}
+
+TEST(cache_keeps_sixteen_chunks_and_evicts_the_one_unused_for_longest)
+{
+    init(4 << 20);
+    u32 chunk;
+    for (chunk = 0; chunk < BLKCACHE_SLOTS; chunk++)
+        blkcache_enter(&cache, blkcache_take(&cache, 0), 0, chunk * 10, 1);
+    check_equal(count_valid(), BLKCACHE_SLOTS);
+    // use 0 and 10: 20 is the oldest then, 30 the next
+    check_true(blkcache_find(&cache, 0, 10) >= 0);
+    check_true(blkcache_find(&cache, 0, 0) >= 0);
+    blkcache_enter(&cache, blkcache_take(&cache, 0), 1, 99, 1);
+    check_equal(blkcache_find(&cache, 0, 20), -1);
+    blkcache_enter(&cache, blkcache_take(&cache, 0), 1, 98, 1);
+    check_equal(blkcache_find(&cache, 0, 30), -1);
+    check_true(blkcache_find(&cache, 0, 0) >= 0);
+    check_true(blkcache_find(&cache, 0, 10) >= 0);
+    check_true(blkcache_find(&cache, 0, 40) >= 0);
+    check_true(blkcache_find(&cache, 1, 99) >= 0);
+}
+
+TEST(cache_takes_empty_slots_before_it_evicts)
+{
+    init(4 << 20);
+    u32 chunk;
+    for (chunk = 0; chunk < BLKCACHE_SLOTS; chunk++)
+        blkcache_enter(&cache, blkcache_take(&cache, 0), chunk & 1, chunk, 1);
+    int slot = blkcache_find(&cache, 1, 9);
+    blkcache_drop(&cache, 1, 9);
+    check_equal(blkcache_find(&cache, 1, 9), -1);
+    check_equal(count_valid(), BLKCACHE_SLOTS - 1);
+    check_equal(blkcache_take(&cache, 0), slot);
+}
+
+TEST(cache_drops_one_chunk_one_disk_or_all)
+{
+    init(4 << 20);
+    u32 chunk;
+    for (chunk = 0; chunk < BLKCACHE_SLOTS; chunk++)
+        blkcache_enter(&cache, blkcache_take(&cache, 0), chunk % 4, chunk, 1);
+    blkcache_drop(&cache, 0, 5); // no such chunk of this disk
+    check_equal(count_valid(), BLKCACHE_SLOTS);
+    blkcache_drop_disk(&cache, 2);
+    check_equal(count_valid(), BLKCACHE_SLOTS * 3 / 4);
+    for (chunk = 0; chunk < BLKCACHE_SLOTS; chunk++)
+        check_equal(blkcache_find(&cache, chunk % 4, chunk) >= 0
+                    , chunk % 4 != 2);
+    blkcache_drop_all(&cache);
+    check_equal(count_valid(), 0);
+}
+
+TEST(cache_never_gives_out_a_lost_slot)
+{
+    init(4 << 20);
+    int i;
+    for (i = 0; i < BLKCACHE_SLOTS; i++)
+        if (i != 5)
+            cache.slots[i].lost = 1;
+    for (i = 0; i < 40; i++) {
+        check_equal(blkcache_take(&cache, 0), 5);
+        blkcache_enter(&cache, 5, 0, i, 1);
+    }
+    cache.slots[5].lost = 1;
+    check_equal(blkcache_take(&cache, 0), -1);
+}
+
+TEST(cache_never_gives_out_a_slot_twice_within_a_window)
+{
+    int lost, n;
+    for (lost = 0; lost <= BLKCACHE_SLOTS; lost++) {
+        u32 taken = 0;
+        init(128 << 10);
+        for (n = 0; n < lost; n++)
+            cache.slots[n * 5 % BLKCACHE_SLOTS].lost = 1;
+        for (n = 0; n < BLKCACHE_SLOTS - lost; n++) {
+            int slot = blkcache_take(&cache, n);
+            check_true(slot >= 0 && slot < BLKCACHE_SLOTS);
+            check_equal(cache.slots[slot].lost, 0);
+            check_equal(taken >> slot & 1, 0);
+            taken |= 1 << slot;
+        }
+        check_equal(blkcache_take(&cache, n), -1);
+    }
+}
+
+TEST(cache_reads_256_KiB_at_a_random_place)
+{
+    u32 size;
+    for (size = 128 << 10; size <= sizeof(mem); size *= 2) {
+        init(size);
+        u32 slot_size = size / BLKCACHE_SLOTS;
+        int want = slot_size >= BLKCACHE_START ? 1 : BLKCACHE_START / slot_size;
+        if (want > BLKCACHE_RUN)
+            want = BLKCACHE_RUN;
+        check_equal(blkcache_plan(&cache, 0, 1000, 1, MANY_CHUNKS), want);
+        check_equal(blkcache_plan(&cache, 0, 0, 1, MANY_CHUNKS), want);
+    }
+}
+
+TEST(cache_doubles_its_runs_while_reads_are_sequential)
+{
+    init(4 << 20);
+    u32 chunk = 50;
+    int want;
+    for (want = 1; want < BLKCACHE_RUN; want *= 2) {
+        check_equal(read_ahead(0, chunk, 1, MANY_CHUNKS), want);
+        chunk += want;
+    }
+    check_equal(read_ahead(0, chunk, 1, MANY_CHUNKS), BLKCACHE_RUN);
+    chunk += BLKCACHE_RUN;
+    check_equal(read_ahead(0, chunk, 1, MANY_CHUNKS), BLKCACHE_RUN);
+    // elsewhere, and on another disk, it begins anew
+    check_equal(read_ahead(0, chunk + 1000, 1, MANY_CHUNKS), 1);
+    check_equal(read_ahead(1, chunk + BLKCACHE_RUN, 1, MANY_CHUNKS), 1);
+}
+
+TEST(cache_reads_at_least_what_is_needed)
+{
+    init(128 << 10);
+    u32 need;
+    for (need = 1; need <= BLKCACHE_RUN; need++) {
+        check_true(blkcache_plan(&cache, 0, 100, need, MANY_CHUNKS) >= need);
+        init(8 << 20);
+        check_equal(blkcache_plan(&cache, 0, 100, need, MANY_CHUNKS), need);
+    }
+}
+
+TEST(cache_reads_nothing_beyond_the_end_of_the_disk)
+{
+    init(128 << 10);
+    check_equal(blkcache_plan(&cache, 0, 0, 1, 1), 1);
+    check_equal(blkcache_plan(&cache, 0, 95, 5, 100), 5);
+    check_equal(blkcache_plan(&cache, 0, 98, 1, 100), 2);
+    check_equal(blkcache_plan(&cache, 0, 99, 1, 100), 1);
+}
+
+TEST(cache_reads_nothing_that_it_holds)
+{
+    init(128 << 10);
+    blkcache_enter(&cache, blkcache_take(&cache, 0), 0, 103, 1);
+    check_equal(blkcache_plan(&cache, 0, 100, 1, MANY_CHUNKS), 3);
+    // another disk's chunk of the same number does not count
+    check_equal(blkcache_plan(&cache, 1, 100, 1, MANY_CHUNKS), BLKCACHE_RUN);
+}
+
+TEST(cache_survives_any_sequence_and_returns_what_was_entered_last)
+{
+    // which chunk each slot really holds
+    static struct { u8 disk; u32 chunk; } held[BLKCACHE_SLOTS];
+    int i, n;
+    u32 seed = 1;
+    init(128 << 10);
+    memset(held, 0xff, sizeof(held));
+    for (n = 0; n < 200000; n++) {
+        seed = seed * 1103515245 + 12345;
+        u8 disk = seed >> 16 & 1;
+        u32 chunk = seed >> 17 & 63;
+        int slot = blkcache_find(&cache, disk, chunk);
+        if (slot >= 0) {
+            check_equal(held[slot].disk, disk);
+            check_equal(held[slot].chunk, chunk);
+            if (seed >> 28 == 0)
+                blkcache_drop(&cache, disk, chunk);
+            continue;
+        }
+        int count = blkcache_plan(&cache, disk, chunk, 1 + (seed >> 24) % 9, 64);
+        for (i = 0; i < count; i++) {
+            check_equal(blkcache_find(&cache, disk, chunk + i), -1);
+            slot = blkcache_take(&cache, i);
+            held[slot].disk = disk;
+            held[slot].chunk = chunk + i;
+            blkcache_enter(&cache, slot, disk, chunk + i, count);
+        }
+    }
+}

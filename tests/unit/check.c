@@ -1,0 +1,222 @@
+// A small test runner.
+//
+//   PROGRAM [-v] [-x FILE] [NAME...]
+//
+// Runs the tests whose names contain one of NAME (all tests without). -v shows
+// the output of passed tests too, -x writes results as JUnit XML. The status
+// is 0 if all passed.
+//
+// This file may be distributed under the terms of the GNU LGPLv3 license.
+
+#define _GNU_SOURCE
+#include "check.h" // TEST
+
+#include <stdarg.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+// A test that takes longer hangs.
+#define LIMIT_SECONDS 60
+
+static struct check_test *first, **last = &first;
+
+void
+check_add(struct check_test *test)
+{
+    *last = test;
+    last = &test->next;
+}
+
+void
+check_fail(const char *file, int line, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    fprintf(stderr, "%s:%d: ", file, line);
+    vfprintf(stderr, fmt, args);
+    fprintf(stderr, "\n");
+    va_end(args);
+    fflush(NULL);
+    _exit(1);
+}
+
+void
+check_memory_at(const char *file, int line, const void *is, const void *want
+                , size_t len)
+{
+    const uint8_t *a = is, *b = want;
+    size_t i;
+    for (i = 0; i < len; i++)
+        if (a[i] != b[i])
+            check_fail(file, line, "byte %zu of %zu is %02x, not %02x"
+                       , i, len, a[i], b[i]);
+}
+
+
+/****************************************************************
+ * One process
+ ****************************************************************/
+
+// Run `body` in a process, its output in `output`. Returns the wait status.
+static int
+run_process(void (*body)(void *arg), void *arg, FILE *output)
+{
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid < 0) {
+        perror("fork");
+        exit(2);
+    }
+    if (!pid) {
+        dup2(fileno(output), 1);
+        dup2(fileno(output), 2);
+        alarm(LIMIT_SECONDS);
+        body(arg);
+        fflush(NULL);
+        _exit(0);
+    }
+    int status;
+    waitpid(pid, &status, 0);
+    if (WIFSIGNALED(status)) {
+        fseek(output, 0, SEEK_END);
+        fprintf(output, "ended by signal %d (%s)\n", WTERMSIG(status)
+                , strsignal(WTERMSIG(status)));
+    }
+    return status;
+}
+
+// Open a file that is gone when it is closed.
+static FILE *
+open_output(void)
+{
+    FILE *file = tmpfile();
+    if (!file) {
+        perror("tmpfile");
+        exit(2);
+    }
+    return file;
+}
+
+static void
+copy_output(FILE *output, FILE *to, int xml)
+{
+    int c;
+    rewind(output);
+    while ((c = getc(output)) != EOF)
+        if (!xml || (c != '<' && c != '&' && (c >= 32 || c == '\n') && c < 127))
+            putc(c, to);
+        else
+            fprintf(to, c == '<' ? "&lt;" : c == '&' ? "&amp;" : "?");
+}
+
+struct each {
+    void (*body)(int n);
+    int n;
+};
+
+static void
+run_one(void *arg)
+{
+    struct each *each = arg;
+    each->body(each->n);
+}
+
+void
+check_each(int count, void (*body)(int n))
+{
+    int failed = 0, first_failed = -1;
+    struct each each = { body, 0 };
+    for (; each.n < count; each.n++) {
+        FILE *output = open_output();
+        if (run_process(run_one, &each, output) && !failed++) {
+            first_failed = each.n;
+            copy_output(output, stderr, 0);
+        }
+        fclose(output);
+    }
+    if (failed)
+        fail("%d of %d failed, the first is number %d (see above)"
+             , failed, count, first_failed);
+}
+
+
+/****************************************************************
+ * All tests
+ ****************************************************************/
+
+static void
+run_test(void *arg)
+{
+    struct check_test *test = arg;
+    test->run();
+}
+
+static double
+seconds(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+static int
+selected(struct check_test *test, char **names)
+{
+    if (!*names)
+        return 1;
+    for (; *names; names++)
+        if (strstr(test->name, *names))
+            return 1;
+    return 0;
+}
+
+int
+main(int argc, char **argv)
+{
+    int opt, verbose = 0, passed = 0, failed = 0;
+    FILE *xml = NULL;
+    while ((opt = getopt(argc, argv, "vx:")) != -1) {
+        if (opt == 'v')
+            verbose = 1;
+        else if (opt != 'x' || !(xml = fopen(optarg, "w")))
+            return 2;
+    }
+    const char *suite = strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0];
+    if (xml)
+        fprintf(xml, "<testsuites><testsuite name=\"%s\">\n", suite);
+    struct check_test *test;
+    for (test = first; test; test = test->next) {
+        if (!selected(test, argv + optind))
+            continue;
+        FILE *output = open_output();
+        double begin = seconds();
+        int bad = run_process(run_test, test, output);
+        double took = seconds() - begin;
+        *(bad ? &failed : &passed) += 1;
+        if (bad || verbose) {
+            printf("---- %s (%s, %.2f s)\n", test->name, test->file, took);
+            copy_output(output, stdout, 0);
+        }
+        if (bad)
+            printf("FAILED %s\n", test->name);
+        if (xml) {
+            fprintf(xml, "<testcase classname=\"%s\" name=\"%s\" time=\"%.3f\">"
+                    , suite, test->name, took);
+            if (bad) {
+                fprintf(xml, "<failure>");
+                copy_output(output, xml, 1);
+                fprintf(xml, "</failure>");
+            }
+            fprintf(xml, "</testcase>\n");
+        }
+        fclose(output);
+    }
+    if (xml) {
+        fprintf(xml, "</testsuite></testsuites>\n");
+        fclose(xml);
+    }
+    printf("%s: %d passed, %d failed\n", suite, passed, failed);
+    return failed || !passed;
+}

@@ -1,0 +1,32 @@
+# How to compile files of the layer for this machine: unchanged, 32-bit, with
+# SeaBIOS's own headers, and with sanitizers. A Makefile sets TREE (a built
+# SeaBIOS tree), LAYER (src/xen), OUT and SIM, and includes this.
+#
+# What only a BIOS may do is replaced in the assembler text: the privileged
+# instructions become calls, and the names that SeaBIOS shares with the C
+# library get a prefix.
+#
+# This file may be distributed under the terms of the GNU LGPLv3 license.
+
+SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all
+
+# the host's side: its own <string.h>, SeaBIOS's "string.h"
+HOST_FLAGS = -m32 -std=gnu11 -O1 -g -Wall -Wno-unused-function -fno-pie -fno-omit-frame-pointer \
+    -iquote $(TREE)/out -iquote $(TREE)/src -iquote $(LAYER) -DMODE16=0 -DMODESEGMENT=0 $(SANITIZE)
+
+LAYER_FLAGS = -m32 -march=i386 -std=gnu11 -O1 -g -Wall -ffreestanding -fno-pie -fno-omit-frame-pointer \
+    -fno-strict-aliasing -I$(TREE)/out -I$(TREE)/src -DMODE16=0 -DMODESEGMENT=0 $(SANITIZE)
+
+REPLACE = -e 's/^\t(cpuid|rdtsc|wrmsr)$$/\tcall sim_\1/'
+RENAME = $(foreach name,snprintf printf free,--redefine-sym $(name)=bios_$(name))
+
+# $(1) is the directory of the sources, $(2) of the objects
+define compile_bios
+$(OUT)/$(2)/%.o: $(1)/%.c $(wildcard $(LAYER)/*.h)
+	@mkdir -p $$(@D)
+	$$(CC) $$(LAYER_FLAGS) -S -o $$(@:.o=.s) $$<
+	@sed -i -E $$(REPLACE) $$(@:.o=.s)
+	@$$(CC) -m32 -c -o $$@ $$(@:.o=.s)
+	@objcopy $$(RENAME) $$@
+endef
+$(eval $(call compile_bios,$(LAYER),xen))
