@@ -19,7 +19,6 @@ sys.path += [str(HERE), str(HERE.parent / "guests")]
 
 import images                   # noqa: E402
 import pattern                  # noqa: E402
-from debian import key          # noqa: E402
 from lab import BLOB, Lab       # noqa: E402
 
 
@@ -64,21 +63,10 @@ def pytest_runtest_makereport(item):
         item.failed = report.failed
 
 
-@pytest.fixture(scope="session")
-def grub_linux(tmp_path_factory):
-    """Makes GRUB and Linux disk images, see images.grub_linux(); the same image only once.
-
-    The tests share the image: attach it with snapshot=True.
-    """
-    made = {}
-
-    def make(**options):
-        name = key(repr(sorted(options.items())))
-        if name not in made:
-            path = tmp_path_factory.mktemp("linux") / "disk.raw"
-            made[name] = images.grub_linux(path, **options)
-        return made[name]
-    return make
+@pytest.fixture
+def grub_linux():
+    """Makes GRUB and Linux disk images, see images.grub_linux()."""
+    return images.grub_linux
 
 
 @pytest.fixture

@@ -44,15 +44,23 @@ def parts(directory):
                  "-o", directory / "core.img", *GRUB_MODULES])
 
 
-def grub_linux(path, filesystem="ext4", options="lab.end=poweroff", size_mb=64):
-    """Make a disk image: MBR, GRUB 2 and a partition with a kernel, an initramfs and test data.
+def grub_linux(filesystem="ext4", options="lab.end=poweroff", size_mb=64):
+    """The path of a disk image: MBR, GRUB 2, a partition with a kernel, an initramfs, test data.
 
-    Linux mounts the partition, checks the test data and reports it (see guest-init); lab.end=
-    says what it does then: poweroff or shell.
+    Linux mounts the partition (ext4 or vfat), checks the test data and reports it (guest-init);
+    options are for its command line, lab.end= says what it does then: poweroff or shell. The
+    image is kept in the cache and shared: attach it with snapshot=True.
     """
     packages = [kernel("cloud-amd64"), "busybox-static", "grub-pc-bin", "grub-common"]
     made = cached("guest", key(HERE / "images.py", HERE / "debian.py", HERE / "guest-init",
                                versions(packages)), parts)
+    name = key(made.name, filesystem, options, size_mb)
+    return cached("linux", name, lambda directory: make_disk(
+        directory / "disk.raw", made, filesystem, options, size_mb)) / "disk.raw"
+
+
+def make_disk(path, made, filesystem, options, size_mb):
+    """Write the disk image; made: the directory that parts() has filled."""
     data = bytes(range(256)) * 4096
     config = (port_print("LAB: GRUB reads its configuration") +
               f"linux /boot/vmlinuz {LINUX_OPTIONS} lab.uuid={UUIDS[filesystem]} {options}\n"
@@ -76,7 +84,6 @@ def grub_linux(path, filesystem="ext4", options="lab.end=poweroff", size_mb=64):
                      "-i", UUIDS["vfat"].replace("-", ""), partition])
             command(["mcopy", "-s", "-i", partition, *sorted(root.iterdir()), "::/"])
         write_disk(path, made, partition, PARTITION_TYPES[filesystem])
-    return path
 
 
 def write_disk(path, made, partition, kind):

@@ -57,7 +57,7 @@ def test_snapshot_disk_leaves_the_file_alone(lab, tmp_path):
 
 
 def test_xenstore_is_a_dictionary(lab):
-    lab.run("xenstore-write /test/a/b 'with \"quotes\" = and \\ tab\t'")
+    lab.run("xenstore-write /test/a/b 'with \"quotes\" = and \\\\ tab\t'")
     assert lab.xenstore("/test") == {"a": "", "a/b": 'with "quotes" = and \\ tab\t'}
 
 
