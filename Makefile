@@ -96,7 +96,8 @@ check: | packages-build packages-host packages-lab
 # The layer's own code on this machine, without Xen
 check-host: $(BLOB) | packages-host
 	rm -rf $(RESULTS)/$@
-	$(MAKE) -C tests/unit check TREE=$(abspath $(TREE)) OUT=$(abspath $(OUT))/unit RESULTS=$(RESULTS)/$@
+	$(MAKE) -C tests/unit check TREE=$(abspath $(TREE)) OUT=$(abspath $(OUT))/unit \
+	    RESULTS=$(RESULTS)/$@
 
 # This Makefile, with the default SeaBIOS
 check-build: | packages-build packages-lab
