@@ -51,6 +51,7 @@ struct xendisk_s {
     u8 index;           // in the list of disks
     u8 readonly, cdrom;
     u8 dead;            // never to be used again
+    u8 attached;        // it is ours, whatever its state
     u8 lba0_valid;
     char name[XENVDEV_NAMESIZE];
     u8 lba0[DISK_SECTOR_SIZE];
@@ -68,6 +69,8 @@ struct xenblk_s {
     u8 count;           // disks
     u8 probing;         // disks whose thread has not ended
     u8 busy;            // an int13 is running
+    u8 sticky;          // stay attached between two int13 calls
+    u8 attached;        // disks that are
     struct xendisk_s *disks[BUILD_MAX_EXTDRIVE];
 };
 
@@ -84,6 +87,10 @@ close_device(struct xendisk_s *disk)
 {
     if (xen_platform_moved())
         return -1;
+    if (disk->attached) {
+        disk->attached = 0;
+        xenblk->attached--;
+    }
     if (xenbus_disconnect(&disk->bus))
         // the next int13 will try again; until then nothing is taken back
         return -1;
@@ -96,10 +103,16 @@ close_device(struct xendisk_s *disk)
 
 // The domain has moved: nothing of what was under way exists any more.
 static void
-forget(struct xendisk_s *disk)
+forget_all(void)
 {
-    disk->bus.closing = 0;
-    blkring_forget(&disk->ring);
+    int i;
+    for (i = 0; i < xenblk->count; i++) {
+        struct xendisk_s *disk = xenblk->disks[i];
+        disk->attached = 0;
+        disk->bus.closing = 0;
+        blkring_forget(&disk->ring);
+    }
+    xenblk->attached = 0;
 }
 
 // Attach to the backend. On success the store is open as well.
@@ -111,6 +124,8 @@ attach(struct xendisk_s *disk, u32 limit)
     if (xenbus_check_free(&disk->bus)
         || blkring_open(&disk->ring, disk->bus.domid))
         return -1;
+    disk->attached = 1;
+    xenblk->attached++;
     if (!xenbus_connect(&disk->bus, disk->ring.ref, disk->ring.port, limit))
         return 0;
     close_device(disk);
@@ -156,6 +171,22 @@ advance(struct transfer_s *todo, u32 sectors)
     todo->buf += sectors * BLKRING_SECTOR;
 }
 
+// Copy sectors, four bytes at a time: the compiler's memcpy of a size that it
+// does not know goes byte by byte.
+static void
+copy_sectors(void *to, const void *from, u32 count)
+{
+    count *= BLKRING_SECTOR / 4;
+    asm volatile("rep movsl" : "+D"(to), "+S"(from), "+c"(count) : : "memory");
+}
+
+static void
+zero_sectors(void *to, u32 count)
+{
+    count *= BLKRING_SECTOR / 4;
+    asm volatile("rep stosl" : "+D"(to), "+c"(count) : "a"(0) : "memory");
+}
+
 // Memory of a sector within a slot.
 static u8 *
 slot_sector(int slot, u32 offset)
@@ -181,7 +212,7 @@ window_take(struct window_s *window)
     int slot = blkcache_take(cache, window->count);
     if (slot < 0)
         return -1;
-    memset(blkcache_mem(cache, slot), 0, BLKRING_SECTOR << cache->shift);
+    zero_sectors(blkcache_mem(cache, slot), 1 << cache->shift);
     return window_put(window, slot);
 }
 
@@ -214,7 +245,8 @@ static int
 read_chunks(struct xendisk_s *disk, u32 chunk, u32 count)
 {
     struct blkcache_s *cache = &xenblk->cache;
-    struct window_s window = { .count = 0 };
+    struct window_s window;
+    window.count = 0;
     int i;
     while (window.count < count) {
         i = window_take(&window);
@@ -242,7 +274,8 @@ read_chunks(struct xendisk_s *disk, u32 chunk, u32 count)
 static int
 read_part(struct xendisk_s *disk, struct transfer_s *todo)
 {
-    struct window_s window = { .count = 0 };
+    struct window_s window;
+    window.count = 0;
     u32 chunk;
     u32 offset, part = locate(todo, &chunk, &offset);
     u32 unit = disk->sector_size / BLKRING_SECTOR, lead = offset & (unit - 1);
@@ -260,7 +293,7 @@ read_part(struct xendisk_s *disk, struct transfer_s *todo)
                 , disk->name, part, todo->sector, window.failed[i]);
         return -1;
     }
-    memcpy(todo->buf, mem, part * BLKRING_SECTOR);
+    copy_sectors(todo->buf, mem, part);
     advance(todo, part);
     return 0;
 }
@@ -311,7 +344,7 @@ queue_write(struct xendisk_s *disk, struct transfer_s *todo
         if (window_wait(disk, window) || window->failed[i])
             return -1;
     }
-    memcpy(mem + lead * BLKRING_SECTOR, todo->buf, part * BLKRING_SECTOR);
+    copy_sectors(mem + lead * BLKRING_SECTOR, todo->buf, part);
     int ret = blkring_queue(&disk->ring, BLKIF_OP_WRITE, todo->sector - lead
                             , size, mem, &window->failed[i]);
     advance(todo, part);
@@ -333,7 +366,8 @@ flush(struct xendisk_s *disk)
             return 0;
     }
     s16 failed = 0;
-    struct window_s window = { .count = 0 };
+    struct window_s window;
+    window.count = 0;
     blkring_queue(&disk->ring, operation, 0, 0, NULL, &failed);
     if (window_wait(disk, &window))
         return -1;
@@ -347,7 +381,8 @@ flush(struct xendisk_s *disk)
 static int
 write_chunks(struct xendisk_s *disk, struct transfer_s *todo)
 {
-    struct window_s window = { .count = 0 };
+    struct window_s window;
+    window.count = 0;
     u32 first = todo->sector >> xenblk->cache.shift;
     int i, ret = 0;
     while (todo->count && !ret)
@@ -384,28 +419,44 @@ write_through(struct xendisk_s *disk, struct transfer_s *todo)
  * int13
  ****************************************************************/
 
-typedef int (*work_t)(struct xendisk_s *disk, struct transfer_s *todo);
-
-// Attach, work, and close. What was read or written counts, even if the close
-// then fails. Returns DISK_RET_*, or -1 if the domain has moved meanwhile.
+// Open the store, unless a disk that is attached has left it open.
 static int
-attach_once(struct xendisk_s *disk, struct transfer_s *todo, work_t work)
+open_store(void)
 {
-    if (disk->dead || xenstore_open())
+    if (xenblk->attached && xen_platform_moved())
+        forget_all();
+    return xenblk->attached ? 0 : xenstore_open();
+}
+
+// Close the store, unless a disk that is attached will want it open.
+static void
+close_store(void)
+{
+    if (!xenblk->attached)
+        xenstore_close();
+}
+
+// Attach, work, and close, or stay attached in sticky mode. What was read or
+// written counts, even if the close then fails. Returns DISK_RET_*, or -1 if
+// the domain has moved meanwhile.
+static int
+attach_once(struct xendisk_s *disk, struct transfer_s *todo, int write)
+{
+    if (disk->dead || open_store())
         return DISK_RET_ETIMEOUT;
     int ret = DISK_RET_ETIMEOUT;
-    if (!attach(disk, XEN_LIMIT_STATE)) {
+    if (disk->attached || !attach(disk, XEN_LIMIT_STATE)) {
         ret = 0;
-        if (work(disk, todo))
+        if (write ? write_through(disk, todo) : read_miss(disk, todo))
             ret = disk->dead ? DISK_RET_ETIMEOUT : DISK_RET_EBADTRACK;
-        close_device(disk);
+        if (ret || !xenblk->sticky)
+            close_device(disk);
     }
     if (xen_platform_moved()) {
-        forget(disk);
-        if (ret)
-            return -1;
+        forget_all();
+        return ret ? -1 : 0;
     }
-    xenstore_close();
+    close_store();
     return ret;
 }
 
@@ -416,12 +467,12 @@ attach_once(struct xendisk_s *disk, struct transfer_s *todo, work_t work)
 // The same, and once more in a domain that has moved: reading and writing
 // sectors again does no harm.
 static int
-while_attached(struct xendisk_s *disk, struct transfer_s *todo, work_t work)
+while_attached(struct xendisk_s *disk, struct transfer_s *todo, int write)
 {
     int tries;
     for (tries = 0; tries < MOVES_MAX; tries++) {
         struct transfer_s rest = *todo;
-        int ret = attach_once(disk, &rest, work);
+        int ret = attach_once(disk, &rest, write);
         if (ret >= 0) {
             *todo = rest;
             return ret;
@@ -435,7 +486,7 @@ static int
 read_disk(struct xendisk_s *disk, struct transfer_s *todo)
 {
     if (!todo->sector && todo->count == 1 && disk->lba0_valid) {
-        memcpy(todo->buf, disk->lba0, sizeof(disk->lba0));
+        copy_sectors(todo->buf, disk->lba0, 1);
         return DISK_RET_SUCCESS;
     }
     while (todo->count) {
@@ -443,11 +494,11 @@ read_disk(struct xendisk_s *disk, struct transfer_s *todo)
         u32 offset, part = locate(todo, &chunk, &offset);
         int slot = blkcache_find(&xenblk->cache, disk->index, chunk);
         if (slot >= 0) {
-            memcpy(todo->buf, slot_sector(slot, offset), part * BLKRING_SECTOR);
+            copy_sectors(todo->buf, slot_sector(slot, offset), part);
             advance(todo, part);
             continue;
         }
-        int ret = while_attached(disk, todo, read_miss);
+        int ret = while_attached(disk, todo, 0);
         if (ret)
             return ret;
     }
@@ -462,9 +513,9 @@ write_disk(struct xendisk_s *disk, struct transfer_s *todo)
     u8 *lba0 = todo->sector ? NULL : todo->buf;
     if (lba0)
         disk->lba0_valid = 0;
-    int ret = while_attached(disk, todo, write_through);
+    int ret = while_attached(disk, todo, 1);
     if (lba0 && !ret) {
-        memcpy(disk->lba0, lba0, sizeof(disk->lba0));
+        copy_sectors(disk->lba0, lba0, 1);
         disk->lba0_valid = 1;
     }
     return ret;
@@ -472,7 +523,7 @@ write_disk(struct xendisk_s *disk, struct transfer_s *todo)
 
 // Check a request against the disk, and carry it out.
 static int
-transfer(struct xendisk_s *disk, struct disk_op_s *op, work_t work)
+transfer(struct xendisk_s *disk, struct disk_op_s *op)
 {
     u32 unit = disk->drive->blksize / BLKRING_SECTOR;
     if (op->lba >= disk->sectors)
@@ -491,13 +542,15 @@ transfer(struct xendisk_s *disk, struct disk_op_s *op, work_t work)
     xenblk->busy = 1;
     if (rdtscll() - xenblk->last_use > xen_ticks(CACHE_AGE_US))
         blkcache_drop_all(&xenblk->cache);
-    int ret = work(disk, &todo);
+    int ret = op->command == CMD_WRITE ? write_disk(disk, &todo)
+                                       : read_disk(disk, &todo);
     xenblk->last_use = rdtscll();
     xenblk->busy = 0;
+    xen_handover_arm(xenblk->attached);
     return ret;
 }
 
-int
+int noinline
 xen_process_op(struct disk_op_s *op)
 {
     if (!CONFIG_XEN_PV)
@@ -506,9 +559,8 @@ xen_process_op(struct disk_op_s *op)
                                           , drive)->disk;
     switch (op->command) {
     case CMD_READ:
-        return transfer(disk, op, read_disk);
     case CMD_WRITE:
-        return transfer(disk, op, write_disk);
+        return transfer(disk, op);
     case CMD_RESET:
         blkcache_drop_disk(&xenblk->cache, disk->index);
         return DISK_RET_SUCCESS;
@@ -521,6 +573,26 @@ xen_process_op(struct disk_op_s *op)
     default:
         return default_process_op(op);
     }
+}
+
+
+void
+xenblk_close_all(void)
+{
+    int i;
+    if (xenblk->busy)
+        return;
+    // an interrupt must not come back here
+    xenblk->busy = 1;
+    xen_handover_arm(0);
+    for (i = 0; i < xenblk->count; i++)
+        if (xenblk->disks[i]->attached)
+            close_device(xenblk->disks[i]);
+    if (xen_platform_moved())
+        forget_all();
+    else
+        xenstore_close();
+    xenblk->busy = 0;
 }
 
 
@@ -598,7 +670,7 @@ read_first(struct xendisk_s *disk)
         refuse(disk, "its first sectors cannot be read");
         return 0;
     }
-    memcpy(disk->lba0, slot_sector(slot, 0), sizeof(disk->lba0));
+    copy_sectors(disk->lba0, slot_sector(slot, 0), 1);
     disk->lba0_valid = 1;
     return 0;
 }
@@ -732,12 +804,11 @@ add_disk(u32 number)
     }
     struct xendisk_s *disk = NULL;
     if (xenblk->count < ARRAY_SIZE(xenblk->disks))
-        disk = malloc_high(sizeof(*disk));
+        disk = xen_alloc(sizeof(*disk));
     if (!disk) {
         dprintf(1, "xen: %s: %u, one disk too many\n", name, number);
         return;
     }
-    memset(disk, 0, sizeof(*disk));
     disk->vdev = vdev;
     disk->number = number;
     disk->index = xenblk->count;
@@ -797,8 +868,8 @@ probe_once(void)
         // each thread ends within its deadlines
         yield();
     moved = xen_platform_moved();
-    for (i = 0; moved && i < xenblk->count; i++)
-        forget(xenblk->disks[i]);
+    if (moved)
+        forget_all();
     xenstore_close();
     return moved ? -1 : 0;
 }
@@ -825,14 +896,10 @@ xenblk_setup(void)
     ASSERT32FLAT();
     if (!CONFIG_XEN_PV || xen_platform_init())
         return;
-    xenblk = malloc_high(sizeof(*xenblk));
-    if (!xenblk) {
-        warn_noalloc();
+    xenblk = xen_alloc(sizeof(*xenblk));
+    if (!xenblk || xenstore_setup())
         return;
-    }
-    memset(xenblk, 0, sizeof(*xenblk));
-    if (xenstore_setup())
-        return;
+    xenblk->sticky = CONFIG_XEN_PV_STICKY;
     probe_disks();
     xenblk->last_use = rdtscll();
     int i;

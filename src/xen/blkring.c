@@ -7,7 +7,6 @@
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
 #include "config.h" // BUILD_MAX_EXTDRIVE
-#include "malloc.h" // memalign_high
 #include "memmap.h" // PAGE_SIZE
 #include "output.h" // dprintf
 #include "string.h" // memset
@@ -54,13 +53,8 @@ static struct requests_s *requests;
 int
 blkring_setup(void)
 {
-    requests = malloc_high(sizeof(*requests));
-    if (!requests) {
-        warn_noalloc();
-        return -1;
-    }
-    memset(requests, 0, sizeof(*requests));
-    return 0;
+    requests = xen_alloc(sizeof(*requests));
+    return requests ? 0 : -1;
 }
 
 int
@@ -69,11 +63,8 @@ blkring_alloc(struct blkring_s *ring, const char *name, int index)
     ring->name = name;
     ring->ref = RING_REF(index);
     if (!ring->front.sring)
-        ring->front.sring = memalign_high(PAGE_SIZE, PAGE_SIZE);
-    if (ring->front.sring)
-        return 0;
-    warn_noalloc();
-    return -1;
+        ring->front.sring = xen_alloc(PAGE_SIZE);
+    return ring->front.sring ? 0 : -1;
 }
 
 int
@@ -101,7 +92,7 @@ blkring_open(struct blkring_s *ring, domid_t domid)
 static int
 is_under_way(struct blkring_s *ring, u32 id)
 {
-    return requests->queued & (1 << id) && requests->list[id].ring == ring;
+    return requests->queued & (1u << id) && requests->list[id].ring == ring;
 }
 
 // End the grants of a request. Returns -1 if one is still mapped.
@@ -112,7 +103,7 @@ end_request(int id)
     for (segment = 0; segment < requests->list[id].segments; segment++)
         if (xengrant_end(SEGMENT_REF(id, segment)))
             ret = -1;
-    requests->queued &= ~(1 << id);
+    requests->queued &= ~(1u << id);
     return ret;
 }
 
@@ -124,7 +115,7 @@ blkring_close(struct blkring_s *ring)
     int id, ret = xengrant_end(ring->ref);
     for (id = 0; id < REQUESTS; id++)
         if (is_under_way(ring, id)) {
-            requests->lost |= 1 << id;
+            requests->lost |= 1u << id;
             if (end_request(id))
                 ret = -1;
         }
@@ -143,7 +134,7 @@ blkring_forget(struct blkring_s *ring)
     int id;
     for (id = 0; id < REQUESTS; id++)
         if (is_under_way(ring, id))
-            requests->queued &= ~(1 << id);
+            requests->queued &= ~(1u << id);
     ring->port = 0;
 }
 
@@ -172,7 +163,7 @@ take_response(struct blkring_s *ring, struct blkif_response *rsp)
     if (rsp->operation != request->operation)
         return break_ring(ring, "answers another operation", rsp->operation);
     if (end_request(id)) {
-        requests->lost |= 1 << id;
+        requests->lost |= 1u << id;
         return break_ring(ring, "still maps pages of a request it answered"
                           , id);
     }
@@ -297,7 +288,7 @@ blkring_queue(struct blkring_s *ring, u8 operation, u64 sector, u32 count
         requests->list[id].ring = ring;
         requests->list[id].failed = failed;
         requests->list[id].operation = operation;
-        requests->queued |= 1 << id;
+        requests->queued |= 1u << id;
         u32 done = fill_request(ring, id, operation, sector, count, buf);
         if (!done && count) {
             end_request(id);

@@ -46,6 +46,19 @@ struct marker_s {
 static struct marker_s *marker;
 
 
+void *
+xen_alloc(u32 size)
+{
+    void *mem = memalign_high(size < PAGE_SIZE ? MALLOC_MIN_ALIGN : PAGE_SIZE
+                              , size);
+    if (mem)
+        memset(mem, 0, size);
+    else
+        warn_noalloc();
+    return mem;
+}
+
+
 /****************************************************************
  * Finding Xen
  ****************************************************************/
@@ -70,11 +83,9 @@ make_hypercall_page(u32 base)
 {
     u32 pages, msr, ecx, edx, i;
     cpuid(base + 2, &pages, &msr, &ecx, &edx);
-    void *page = memalign_high(PAGE_SIZE, pages * PAGE_SIZE);
-    if (!page) {
-        warn_noalloc();
+    void *page = xen_alloc(pages * PAGE_SIZE);
+    if (!page)
         return -1;
-    }
     for (i = 0; i < pages; i++)
         wrmsr(msr, (u32)page + i * PAGE_SIZE + i);
     xen_hypercall_page = (u32)page;
@@ -110,7 +121,7 @@ find_window(void)
     }
     if (runningOnXen())
         return (void*)HVMLOADER_GUEST_WINDOW;
-    return memalign_high(PAGE_SIZE, XEN_MAPPED_PAGES * PAGE_SIZE);
+    return xen_alloc(XEN_MAPPED_PAGES * PAGE_SIZE);
 }
 
 int
@@ -124,13 +135,9 @@ xen_platform_init(void)
     tsc_mhz = find_tsc_mhz(base);
 
     u8 *window = find_window();
-    if (!window) {
+    marker = xen_alloc(sizeof(*marker));
+    if (!window || !marker) {
         dprintf(1, "xen: no place to map shared pages\n");
-        return -1;
-    }
-    marker = malloc_high(sizeof(*marker));
-    if (!marker) {
-        warn_noalloc();
         return -1;
     }
     xen_info = (void*)window;

@@ -85,12 +85,10 @@ switch_state(struct xenbus_s *bus, struct xenstore_node_s *nodes, int count
  * Life of a device
  ****************************************************************/
 
-// Read what the toolstack wrote for us. Part of a transaction, so that the
-// backend's path and its domain belong together.
+// Read what the toolstack wrote for us.
 static int
-read_backend(void *data)
+read_backend(struct xenbus_s *bus)
 {
-    struct xenbus_s *bus = data;
     const char *path = xenstore_read(bus->node, "backend");
     if (!path || *path != '/' || strlen(path) >= sizeof(bus->backend)) {
         dprintf(1, "xen: %s: no usable backend path\n", bus->name);
@@ -107,11 +105,32 @@ read_backend(void *data)
     return 0;
 }
 
+// How often a transaction is tried.
+#define TRANSACTION_TRIES 10
+
+// Find the backend. Its path and its domain are read in one transaction, so
+// that they belong together.
+static int
+find_backend(struct xenbus_s *bus)
+{
+    int tries, ret;
+    for (tries = 0; tries < TRANSACTION_TRIES; tries++) {
+        if (xenstore_begin())
+            return -1;
+        ret = read_backend(bus);
+        int again = xenstore_end(!ret);
+        if (again <= 0)
+            return ret ?: again;
+    }
+    dprintf(1, "xen: %s: its place in xenstore keeps changing\n", bus->name);
+    return -1;
+}
+
 int
 xenbus_probe(struct xenbus_s *bus, const char *class, u32 id)
 {
     snprintf(bus->node, sizeof(bus->node), "device/%s/%u", class, id);
-    return xenstore_transaction(read_backend, bus);
+    return find_backend(bus);
 }
 
 // Say that the device is not ours.
@@ -130,7 +149,7 @@ xenbus_check_free(struct xenbus_s *bus)
     read_states(bus, &frontend, &backend);
     if (backend == XenbusStateUnknown || backend == NO_STATE) {
         // after a restore or a migration the backend has another path
-        if (xenstore_transaction(read_backend, bus))
+        if (find_backend(bus))
             return -1;
         read_states(bus, &frontend, &backend);
     }

@@ -22,6 +22,10 @@ extern struct shared_info *xen_info;
 extern grant_entry_v1_t *xen_grants;
 extern struct xenstore_domain_interface *xen_store;
 
+// Allocate zeroed memory that the OS leaves alone, in whole pages if it is as
+// large as one. POST only. Returns null, with a message, if there is none.
+void *xen_alloc(u32 size);
+
 // Find Xen by CPUID (arch-x86/cpuid.h), set up the hypercall page unless
 // SeaBIOS has one, and choose where to map shared pages. POST only.
 // Returns 0, or -1 without a message where there is no Xen.
@@ -153,9 +157,14 @@ int xenstore_list(const char *dir, const char **names);
 int xenstore_update(const char *dir, const struct xenstore_node_s *nodes
                     , int count);
 
-// Run `body` in a transaction and repeat it while xenstored answers EAGAIN.
-// Returns what the last `body` returned, or -1 with a message.
-int xenstore_transaction(int (*body)(void *data), void *data);
+// Begin a transaction: the requests that follow see one state of the store, and
+// what they write is seen by others at once, at the end. Returns 0, or -1 with
+// a message.
+int xenstore_begin(void);
+
+// End it. Returns 0 if it took effect (or was not to be committed), 1 if it has
+// to be done again from the beginning (EAGAIN), or -1 with a message.
+int xenstore_end(int commit);
 
 
 /****************************************************************
@@ -307,6 +316,15 @@ void blkcache_drop_all(struct blkcache_s *cache);
 
 
 /****************************************************************
+ * handover.c - the hooks in 16-bit code
+ ****************************************************************/
+
+// Tell the hooks how many disks are attached now that an int13 ends. If any,
+// they are closed at the next hint, or after two seconds without an int13.
+void xen_handover_arm(u8 attached);
+
+
+/****************************************************************
  * vdev.c - virtual device numbers (xen-vbd-interface(7))
  ****************************************************************/
 
@@ -330,5 +348,13 @@ void xenvdev_name(const struct xenvdev_s *vdev, char *name);
 // Say whether libxl emulates this disk as drive `unit` of an IDE, AHCI or LSI
 // SCSI controller (`type`: DTYPE_*). Returns 1 or 0.
 int xenvdev_has_twin(const struct xenvdev_s *vdev, u8 type, u32 unit);
+
+
+/****************************************************************
+ * blkfront.c - the disks
+ ****************************************************************/
+
+// Close all disks that are attached.
+void xenblk_close_all(void);
 
 #endif // xenpv-int.h

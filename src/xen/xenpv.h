@@ -4,11 +4,13 @@
 #ifndef __XENPV_H
 #define __XENPV_H
 
+#include "config.h" // CONFIG_XEN_PV
 #include "types.h" // u8
 
 // Below DTYPE_ATA, so that xvda comes before its emulated twin.
 #define DTYPE_XEN 0x18
 
+struct bregs;
 struct disk_op_s;
 struct drive_s;
 
@@ -31,5 +33,15 @@ int xenblk_covers(struct drive_s *drive);
 // The same for a SCSI disk of the LSI controller, whose drive_s does not tell
 // its target.
 int xenblk_covers_lsi(u8 target, u8 lun);
+
+// handover.c: calls that tell that an OS is about to take over. They cost next
+// to nothing where no disk is attached.
+
+// To be called at the entry of int13, of int15, of int18, int19 and a reset,
+// and at each tick of the timer.
+void xen_handover_13(struct bregs *regs);
+void xen_handover_15(struct bregs *regs);
+void xen_handover(void);
+void xen_handover_tick(void);
 
 #endif // xenpv.h

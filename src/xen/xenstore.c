@@ -6,7 +6,6 @@
 //
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
-#include "malloc.h" // malloc_high
 #include "output.h" // dprintf
 #include "string.h" // memcpy
 #include "xenpv-int.h" // xenstore_send
@@ -164,13 +163,8 @@ ring_read_header(struct xenwait_s *wait, struct xsd_sockmsg *msg)
 int
 xenstore_setup(void)
 {
-    store = malloc_high(sizeof(*store));
-    if (!store) {
-        warn_noalloc();
-        return -1;
-    }
-    memset(store, 0, sizeof(*store));
-    return 0;
+    store = xen_alloc(sizeof(*store));
+    return store ? 0 : -1;
 }
 
 // Drop whatever messages are on the ring: they are replies to somebody else,
@@ -374,41 +368,32 @@ xenstore_update(const char *dir, const struct xenstore_node_s *nodes, int count)
     return ret;
 }
 
-// End the transaction. Returns 1 if it has to be repeated.
-static int
-end_transaction(const char *commit, int ret)
+int
+xenstore_begin(void)
 {
-    const char *reply;
-    int len = request(XS_TRANSACTION_END, commit, NULL, NULL, &reply);
-    store->tx_id = 0;
-    if (len >= 0)
-        return ret;
-    if (!strcmp(reply, "EAGAIN"))
-        return 1;
-    dprintf(1, "xen: xenstore transaction failed (%s)\n", reply);
-    return -1;
+    const char *text;
+    u64 tx_id;
+    // the reply is a number with a NUL
+    int len = request(XS_TRANSACTION_START, "", NULL, NULL, &text);
+    if (parse_number(text, len - 1, &tx_id)) {
+        dprintf(1, "xen: no xenstore transaction (%s)\n", text);
+        return -1;
+    }
+    store->tx_id = tx_id;
+    return 0;
 }
 
 int
-xenstore_transaction(int (*body)(void *data), void *data)
+xenstore_end(int commit)
 {
-    struct xenwait_s wait;
-    xenwait_start(&wait, XEN_LIMIT_STORE, 0);
-    do {
-        const char *text;
-        u64 tx_id;
-        // the reply is a number with a NUL
-        int len = request(XS_TRANSACTION_START, "", NULL, NULL, &text);
-        if (parse_number(text, len - 1, &tx_id)) {
-            dprintf(1, "xen: no xenstore transaction (%s)\n", text);
-            return -1;
-        }
-        store->tx_id = tx_id;
-        int ret = body(data);
-        ret = end_transaction(ret ? "F" : "T", ret);
-        if (ret <= 0)
-            return ret;
-    } while (!xenwait_step(&wait));
-    dprintf(1, "xen: xenstore transaction starved\n");
+    const char *reply;
+    int len = request(XS_TRANSACTION_END, commit ? "T" : "F", NULL, NULL
+                      , &reply);
+    store->tx_id = 0;
+    if (len >= 0)
+        return 0;
+    if (!strcmp(reply, "EAGAIN"))
+        return 1;
+    dprintf(1, "xen: xenstore transaction failed (%s)\n", reply);
     return -1;
 }

@@ -1,0 +1,76 @@
+// Hints that an OS is about to take over, for the sticky mode: disks that stay
+// attached between two int13 calls are closed at the first of them.
+//
+// No hint covers every loader, so nothing depends on them in the other mode.
+// A wrong one costs an attach.
+//
+// This file may be distributed under the terms of the GNU LGPLv3 license.
+
+#include "biosvar.h" // GET_LOW
+#include "bregs.h" // struct bregs
+#include "config.h" // CONFIG_XEN_PV
+#include "stacks.h" // call32
+#include "util.h" // ticks_from_ms
+#include "xenpv.h" // xen_handover
+#include "xenpv-int.h" // xenblk_close_all
+
+// Without an int13 for so long, the caller has something else to do.
+#define IDLE_MS 2000
+
+// Disks that are attached while no int13 runs, and ticks until they are closed.
+u8 XenAttached VARLOW;
+u8 XenIdleTicks VARLOW;
+
+void VISIBLE32FLAT
+xen_handover_32(void)
+{
+    xenblk_close_all();
+}
+
+void
+xen_handover(void)
+{
+    if (!CONFIG_XEN_PV || !GET_LOW(XenAttached))
+        return;
+    if (MODESEGMENT)
+        call32(xen_handover_32, 0, 0);
+    else
+        xen_handover_32();
+}
+
+void
+xen_handover_arm(u8 attached)
+{
+    ASSERT32FLAT();
+    XenAttached = attached;
+    XenIdleTicks = ticks_from_ms(IDLE_MS);
+}
+
+void
+xen_handover_tick(void)
+{
+    if (!CONFIG_XEN_PV || !GET_LOW(XenAttached))
+        return;
+    u8 left = GET_LOW(XenIdleTicks) - 1;
+    SET_LOW(XenIdleTicks, left);
+    if (!left)
+        xen_handover();
+}
+
+// The reset of the floppy drive is what SYSLINUX, GRUB legacy and LILO do last;
+// the end of El Torito emulation is what some loaders of CDs do.
+void
+xen_handover_13(struct bregs *regs)
+{
+    if ((!regs->ah && !regs->dl) || regs->ax == 0x4b00)
+        xen_handover();
+}
+
+// Every loader of an OS asks for the memory map, most as the last thing they
+// do, and 64-bit kernels announce their mode.
+void
+xen_handover_15(struct bregs *regs)
+{
+    if ((regs->ax == 0xe820 && !regs->ebx) || regs->ax == 0xec00)
+        xen_handover();
+}
