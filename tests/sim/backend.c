@@ -1,0 +1,563 @@
+// The simulated block backends: states as Linux's blkback has them, requests
+// carried out in any order.
+//
+// This file may be distributed under the terms of the GNU LGPLv3 license.
+
+#include "sim.h" // backend
+
+#define RING_SIZE_32 32
+
+struct backend *backends[64];
+int backend_count;
+
+
+/****************************************************************
+ * Contents
+ ****************************************************************/
+
+struct sector {
+    u64 number;
+    struct sector *next;
+    u8 data[512];
+};
+
+// Every 16 bytes of a disk's first contents tell the disk and the place.
+static void
+pattern(struct backend *be, u64 sector, u8 *data)
+{
+    u32 i, *word = (void*)data;
+    for (i = 0; i < 512 / 16; i++, word += 4) {
+        word[0] = 0xd15c0000 | be->index;
+        word[1] = sector;
+        word[2] = sector >> 32 ^ i << 24;
+        word[3] = (u32)sector * 2654435761u + i;
+    }
+    if (!sector) {
+        // a boot sector
+        data[510] = 0x55;
+        data[511] = 0xaa;
+    }
+}
+
+static struct sector *
+find_sector(struct backend *be, u64 number)
+{
+    struct sector *sector = be->image[number % ARRAY_SIZE(be->image)];
+    while (sector && sector->number != number)
+        sector = sector->next;
+    return sector;
+}
+
+void
+backend_sector(struct backend *be, u64 number, u8 *data)
+{
+    struct sector *sector = find_sector(be, number);
+    if (sector)
+        memcpy(data, sector->data, 512);
+    else
+        pattern(be, number, data);
+}
+
+static void
+write_sector(struct backend *be, u64 number, const u8 *data)
+{
+    struct sector *sector = find_sector(be, number);
+    if (!sector) {
+        struct sector **bucket = &be->image[number % ARRAY_SIZE(be->image)];
+        sector = malloc(sizeof(*sector));
+        sector->number = number;
+        sector->next = *bucket;
+        *bucket = sector;
+    }
+    memcpy(sector->data, data, 512);
+}
+
+// A page that a backend can see holds nothing but zeros and what is this
+// disk's: no other disk's contents, no memory that nobody wrote.
+static void
+check_page(struct backend *be, void *page)
+{
+    u32 i, *word = page;
+    for (i = 0; i < 1024; i++) {
+        u32 tag = word[i] >> 8;
+        if (word[i] == CANARY * 0x01010101u)
+            fail("vbd %u sees memory that is not its own, at byte %u of a page"
+                 , be->vbd, i * 4);
+        if ((tag == 0xd15c00 || tag == 0xd15d00)
+            && (word[i] & 0xff) != be->index)
+            fail("vbd %u sees data of disk %u", be->vbd, word[i] & 0xff);
+    }
+}
+
+
+/****************************************************************
+ * Requests
+ ****************************************************************/
+
+struct job {
+    struct backend *be;
+    struct blkif_request req;
+    void *pages[BLKIF_MAX_SEGMENTS_PER_REQUEST];
+};
+
+static struct job *jobs[1024];
+
+static void
+remember_job(struct job *job, struct job *instead)
+{
+    int i;
+    for (i = 0; i < ARRAY_SIZE(jobs); i++)
+        if (jobs[i] == instead) {
+            jobs[i] = job;
+            return;
+        }
+    fail("too many requests");
+}
+
+void
+backend_notify(struct backend *be)
+{
+    if (be->port)
+        hv_event(be->port);
+}
+
+void
+backend_push(struct backend *be, struct blkif_response *rsp)
+{
+    struct blkif_response *slot = (void*)&be->sring->ring[be->rsp_prod
+                                                          % RING_SIZE_32];
+    *slot = *rsp;
+    be->rsp_prod++;
+    be->sring->rsp_prod = be->rsp_prod;
+    backend_notify(be);
+}
+
+static void
+release_pages(struct job *job)
+{
+    int i, write = job->req.operation == BLKIF_OP_READ;
+    if (!job->be->keep_mapped)
+        for (i = 0; i < job->req.nr_segments; i++)
+            if (job->pages[i])
+                hv_unmap_grant(job->req.seg[i].gref, write);
+    memset(job->pages, 0, sizeof(job->pages));
+}
+
+// Move the data of one request. Returns BLKIF_RSP_*.
+static int
+transfer(struct job *job)
+{
+    struct backend *be = job->be;
+    struct blkif_request *req = &job->req;
+    u64 sector = req->sector_number;
+    int i, s;
+    for (i = 0; i < req->nr_segments; i++)
+        for (s = req->seg[i].first_sect; s <= req->seg[i].last_sect; s++) {
+            u8 *data = job->pages[i] + s * 512;
+            if ((sector >= be->bad_from && sector < be->bad_to)
+                || sector >= be->sectors)
+                return BLKIF_RSP_ERROR;
+            if (req->operation == BLKIF_OP_READ)
+                backend_sector(be, sector, data);
+            else
+                write_sector(be, sector, data);
+            sector++;
+        }
+    return BLKIF_RSP_OKAY;
+}
+
+static void
+complete(void *arg)
+{
+    struct job *job = arg;
+    struct backend *be = job->be;
+    int status = BLKIF_RSP_OKAY, op = job->req.operation;
+    sim_progress();
+    switch (op) {
+    case BLKIF_OP_READ:
+        status = transfer(job);
+        break;
+    case BLKIF_OP_WRITE:
+        status = be->fail_writes ? BLKIF_RSP_ERROR : transfer(job);
+        break;
+    case BLKIF_OP_FLUSH_DISKCACHE:
+    case BLKIF_OP_WRITE_BARRIER:
+        if (!(op == BLKIF_OP_WRITE_BARRIER ? be->barrier : be->flush))
+            status = BLKIF_RSP_EOPNOTSUPP;
+        else if (be->fail_flush)
+            status = be->fail_flush;
+        else
+            be->dirty = 0;
+        break;
+    }
+    release_pages(job);
+    be->open--;
+    if (be->sring) {
+        struct blkif_response rsp = {
+            .id = job->req.id, .operation = op, .status = status,
+        };
+        if (!be->hook_response || be->hook_response(be, &rsp))
+            if (be->sring)
+                backend_push(be, &rsp);
+    }
+    remember_job(NULL, job);
+    free(job);
+}
+
+// Check what no frontend may get wrong, and begin with a request.
+static void
+start(struct backend *be, struct blkif_request *req)
+{
+    struct job *job = calloc(1, sizeof(*job));
+    int i;
+    job->be = be;
+    job->req = *req;
+    u32 sectors = 0;
+    be->requests++;
+    switch (req->operation) {
+    case BLKIF_OP_READ:
+        be->reads++;
+        break;
+    case BLKIF_OP_WRITE:
+        be->writes++;
+        be->dirty++;
+        break;
+    case BLKIF_OP_FLUSH_DISKCACHE:
+        be->flushes++;
+        break;
+    case BLKIF_OP_WRITE_BARRIER:
+        be->barriers++;
+        break;
+    default:
+        fail("vbd %u: operation %u", be->vbd, req->operation);
+    }
+    int moves = req->operation == BLKIF_OP_READ
+                || req->operation == BLKIF_OP_WRITE;
+    if (moves != !!req->nr_segments
+        || req->nr_segments > BLKIF_MAX_SEGMENTS_PER_REQUEST)
+        fail("vbd %u: operation %u with %u segments"
+             , be->vbd, req->operation, req->nr_segments);
+    for (i = 0; i < req->nr_segments; i++) {
+        struct blkif_request_segment *seg = &req->seg[i];
+        if (seg->first_sect > seg->last_sect || seg->last_sect > 7)
+            fail("vbd %u: segment of sectors %u to %u"
+                 , be->vbd, seg->first_sect, seg->last_sect);
+        sectors += seg->last_sect - seg->first_sect + 1;
+        int write = req->operation == BLKIF_OP_READ;
+        job->pages[i] = hv_map_grant(be->domid, seg->gref, write);
+        if (!job->pages[i])
+            fail("vbd %u: grant %u cannot be mapped (flags %x)"
+                 , be->vbd, seg->gref, hv.grants[seg->gref].flags);
+        if (!write && !(hv.grants[seg->gref].flags & GTF_readonly))
+            fail("vbd %u could write to what it is given to read", be->vbd);
+        check_page(be, job->pages[i]);
+    }
+    if (moves && (req->sector_number + sectors > be->sectors
+                  || req->sector_number + sectors < sectors))
+        fail("vbd %u: %u sectors from %llu are beyond the end at %llu", be->vbd
+             , sectors, (u64)req->sector_number, be->sectors);
+    u32 unit = be->sector_size / 512;
+    if (unit > 1 && (req->sector_number % unit || sectors % unit))
+        fail("vbd %u: %u sectors from %llu are no whole sectors of %u bytes"
+             , be->vbd, sectors, (u64)req->sector_number, be->sector_size);
+    if (sectors > be->largest)
+        be->largest = sectors;
+    be->open++;
+    remember_job(job, NULL);
+    sim_at(sim_now + be->io_latency / 2 + sim_random(be->io_latency), complete
+           , job);
+}
+
+static void
+take_requests(void *arg)
+{
+    struct backend *be = arg;
+    if (!be->sring)
+        return;
+    if (be->hook_io)
+        be->hook_io(be);
+    sim_progress();
+    RING_IDX prod = be->sring->req_prod;
+    if (prod - be->req_cons > RING_SIZE_32
+        || prod - be->rsp_prod > RING_SIZE_32)
+        fail("vbd %u: %u requests are on the ring", be->vbd
+             , prod - be->rsp_prod);
+    while (be->req_cons != prod) {
+        struct blkif_request req = be->sring->ring[be->req_cons++
+                                                   % RING_SIZE_32].req;
+        start(be, &req);
+    }
+    be->sring->req_event = be->req_cons + 1;
+    if (be->sring->req_prod != be->req_cons)
+        take_requests(be);
+}
+
+static void
+ring_notified(void *arg)
+{
+    struct backend *be = arg;
+    sim_cancel(take_requests, be);
+    sim_at(sim_now + be->latency, take_requests, be);
+}
+
+
+/****************************************************************
+ * States
+ ****************************************************************/
+
+static void
+publish(struct backend *be, const char *name, const char *text)
+{
+    store_printf(text, "%s/%s", be->backend, name);
+}
+
+static void
+publish_number(struct backend *be, const char *name, u64 number)
+{
+    char text[24];
+    snprintf(text, sizeof(text), "%llu", number);
+    publish(be, name, text);
+}
+
+static void
+publish_properties(struct backend *be)
+{
+    if (be->flush)
+        publish(be, "feature-flush-cache", "1");
+    if (be->barrier)
+        publish(be, "feature-barrier", "1");
+    if (be->sectors_text)
+        publish(be, "sectors", be->sectors_text);
+    else
+        publish_number(be, "sectors", be->sectors);
+    if (be->info_text)
+        publish(be, "info", be->info_text);
+    else
+        publish_number(be, "info", be->info);
+    if (be->sector_size_text)
+        publish(be, "sector-size", be->sector_size_text);
+    else
+        publish_number(be, "sector-size", be->sector_size);
+}
+
+void
+backend_set_state(struct backend *be, int state)
+{
+    if (be->hook_state) {
+        state = be->hook_state(be, state);
+        if (state < 0)
+            return;
+    }
+    be->state = state;
+    sim_progress();
+    publish_number(be, "state", state);
+}
+
+static void
+disconnect(struct backend *be)
+{
+    int i;
+    sim_cancel(take_requests, be);
+    for (i = 0; i < ARRAY_SIZE(jobs); i++)
+        if (jobs[i] && jobs[i]->be == be) {
+            sim_cancel(complete, jobs[i]);
+            release_pages(jobs[i]);
+            free(jobs[i]);
+            jobs[i] = NULL;
+        }
+    be->open = 0;
+    if (!be->sring)
+        return;
+    if (!be->keep_mapped)
+        hv_unmap_grant(be->ring_ref, 1);
+    be->sring = NULL;
+    hv_unbind(be->port);
+    be->port = 0;
+}
+
+static const char *
+frontend_node(struct backend *be, const char *name)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "%s/%s", be->frontend, name);
+    return store_read(path);
+}
+
+static void
+connect(struct backend *be)
+{
+    const char *ref = frontend_node(be, "ring-ref");
+    const char *port = frontend_node(be, "event-channel");
+    const char *protocol = frontend_node(be, "protocol");
+    disconnect(be);
+    if (!ref || !port || !protocol)
+        fail("vbd %u: connected without %s", be->vbd, !ref ? "ring-ref"
+             : !port ? "event-channel" : "protocol");
+    check_string(protocol, "x86_32-abi");
+    be->ring_ref = atoi(ref);
+    be->port = atoi(port);
+    be->sring = hv_map_grant(be->domid, be->ring_ref, 1);
+    if (!be->sring)
+        fail("vbd %u: the ring's grant %u cannot be mapped", be->vbd
+             , be->ring_ref);
+    check_page(be, be->sring);
+    if (hv_bind(be->domid, be->port, ring_notified, be))
+        fail("vbd %u: port %u cannot be bound", be->vbd, be->port);
+    be->req_cons = 0;
+    be->rsp_prod = be->sring->rsp_prod;
+    be->connects++;
+    publish_properties(be);
+    backend_set_state(be, XenbusStateConnected);
+    ring_notified(be);
+}
+
+static void
+frontend_changed(void *arg)
+{
+    struct backend *be = arg;
+    const char *text = frontend_node(be, "state");
+    int state = text ? atoi(text) : XenbusStateUnknown;
+    if (be->absent)
+        return;
+    switch (state) {
+    case XenbusStateInitialising:
+        if (be->state == XenbusStateClosed && !be->skip_initwait)
+            backend_set_state(be, XenbusStateInitWait);
+        break;
+    case XenbusStateInitialised:
+    case XenbusStateConnected:
+        if (be->state != XenbusStateConnected)
+            connect(be);
+        break;
+    case XenbusStateClosing:
+        backend_set_state(be, XenbusStateClosing);
+        break;
+    case XenbusStateClosed:
+        disconnect(be);
+        if (be->state != XenbusStateClosed)
+            backend_set_state(be, XenbusStateClosed);
+        break;
+    case XenbusStateUnknown:
+        disconnect(be);
+        break;
+    }
+}
+
+static void
+plugged(void *arg)
+{
+    struct backend *be = arg;
+    backend_set_state(be, XenbusStateInitWait);
+    frontend_changed(be);
+}
+
+void
+backend_watch(const char *path)
+{
+    int i;
+    for (i = 0; i < backend_count; i++) {
+        struct backend *be = backends[i];
+        size_t len = strlen(be->frontend);
+        if (!len || strncmp(path, be->frontend, len)
+            || (path[len] && strcmp(path + len, "/state")))
+            continue;
+        // watches coalesce
+        sim_cancel(frontend_changed, be);
+        sim_at(sim_now + be->latency, frontend_changed, be);
+    }
+}
+
+
+/****************************************************************
+ * Making disks
+ ****************************************************************/
+
+struct backend *
+sim_disk(u32 vbd)
+{
+    struct backend *be = calloc(1, sizeof(*be));
+    *be = (struct backend){
+        .vbd = vbd, .kind = "vbd", .type = "disk", .params = "/dev/loop0",
+        .mode = "w", .sectors = 262144, .sector_size = 512, .flush = 1,
+        .latency = 60 * US, .io_latency = 80 * US, .index = backend_count,
+    };
+    backends[backend_count++] = be;
+    return be;
+}
+
+static void
+make_nodes(struct backend *be)
+{
+    char text[64];
+    be->frontend[0] = 0;
+    snprintf(text, sizeof(text), "/local/domain/%u/device/vbd/%u", hv.domid
+             , be->vbd);
+    snprintf(be->backend, sizeof(be->backend), "/local/domain/%u/backend/%s/%u/%u"
+             , be->domid, be->kind, hv.domid, be->vbd);
+    publish(be, "frontend", text);
+    publish(be, "params", be->params);
+    publish(be, "mode", be->mode);
+    publish(be, "online", "1");
+    publish(be, "removable", "0");
+    publish_number(be, "frontend-id", hv.domid);
+    store_printf(be->backend, "%s/backend", text);
+    char number[16];
+    snprintf(number, sizeof(number), "%u", be->domid);
+    store_printf(number, "%s/backend-id", text);
+    store_printf("1", "%s/state", text);
+    snprintf(number, sizeof(number), "%u", be->vbd);
+    store_printf(number, "%s/virtual-device", text);
+    store_printf(be->type, "%s/device-type", text);
+    store_printf("0", "%s/trusted", text);
+    strcpy(be->frontend, text);
+    be->sring = NULL;
+    be->port = 0;
+    be->open = 0;
+    if (be->early)
+        publish_properties(be);
+    publish(be, "state", "1");
+    be->state = XenbusStateInitialising;
+    if (be->absent)
+        return;
+    if (be->hotplug)
+        sim_at(sim_now + be->hotplug, plugged, be);
+    else
+        backend_set_state(be, XenbusStateInitWait);
+}
+
+void
+backends_start(void)
+{
+    int i;
+    for (i = 0; i < backend_count; i++)
+        make_nodes(backends[i]);
+}
+
+void
+backends_move(void)
+{
+    int i;
+    for (i = 0; i < backend_count; i++) {
+        struct backend *be = backends[i];
+        int j;
+        sim_cancel(take_requests, be);
+        sim_cancel(frontend_changed, be);
+        for (j = 0; j < ARRAY_SIZE(jobs); j++)
+            if (jobs[j] && jobs[j]->be == be) {
+                sim_cancel(complete, jobs[j]);
+                free(jobs[j]);
+                jobs[j] = NULL;
+            }
+        be->sring = NULL;
+    }
+    store_rm("/local");
+    backends_start();
+}
+
+// Walk over the sectors of a bucket that were written.
+u64
+backend_written(struct backend *be, int bucket, struct sector **sector)
+{
+    *sector = *sector ? (*sector)->next : be->image[bucket];
+    return *sector ? (*sector)->number : -1ULL;
+}

@@ -1,0 +1,287 @@
+// What SeaBIOS does with the layer, with every result checked.
+//
+// This file may be distributed under the terms of the GNU LGPLv3 license.
+
+#include "sim.h" // sim_boot
+
+// Nodes of the frontends and masks of event channels, before the layer ran.
+static char *nodes_before[64];
+static xen_ulong_t mask_before[32];
+
+static void
+remember(void)
+{
+    int i;
+    for (i = 0; i < backend_count; i++)
+        nodes_before[i] = strdup(store_dump(backends[i]->frontend));
+    memcpy(mask_before, hv.info->evtchn_mask, sizeof(mask_before));
+}
+
+void
+sim_boot_unchecked(void)
+{
+    sim_start();
+    remember();
+    xenblk_setup();
+    sim_post = 0;
+    // what the firmware's own tables point to is fixed from here on
+    sim_pass(1 * SECOND);
+}
+
+void
+sim_boot(void)
+{
+    sim_start();
+    remember();
+    xenblk_setup();
+    sim_check_clean();
+    sim_post = 0;
+    sim_pass(1 * SECOND);
+    sim_check_clean();
+}
+
+
+/****************************************************************
+ * Traces
+ ****************************************************************/
+
+static char trace[20000];
+
+#define found(fmt, args...) ({                          \
+        snprintf(trace, sizeof(trace), fmt, ##args);    \
+        return trace;                                   \
+    })
+
+static const char *
+find_store_trace(void)
+{
+    int i;
+    for (i = 0; i < backend_count; i++) {
+        struct backend *be = backends[i];
+        const char *now = store_dump(be->frontend);
+        if (strcmp(now, nodes_before[i]))
+            found("vbd %u: nodes are\n%snot\n%s", be->vbd, now, nodes_before[i]);
+        if (!be->absent && be->state != XenbusStateInitWait)
+            found("vbd %u: the backend's state is %d", be->vbd, be->state);
+        if (be->sring)
+            found("vbd %u: the backend is connected", be->vbd);
+        if (be->dirty && (be->flush || be->barrier))
+            found("vbd %u: closed with writes that were not flushed", be->vbd);
+    }
+    if (store.transactions)
+        found("%u transactions are open", store.transactions);
+    if (hv.store->req_prod != hv.store->req_cons)
+        found("store ring: requests %x %x", hv.store->req_prod
+              , hv.store->req_cons);
+    if (hv.store->rsp_prod != hv.store->rsp_cons)
+        found("store ring: replies %x %x", hv.store->rsp_prod
+              , hv.store->rsp_cons);
+    return NULL;
+}
+
+const char *
+sim_find_trace(void)
+{
+    static const u64 zero;
+    int i;
+    const char *text = find_store_trace();
+    if (text)
+        return text;
+    for (i = 2; i < XENGRANT_REFS; i++)
+        if (memcmp(&hv.grants[i], &zero, 8))
+            found("grant %d: flags %x, domain %u, frame %x", i
+                  , hv.grants[i].flags, hv.grants[i].domid, hv.grants[i].frame);
+    if (hv.grants[1].frame != hv.store_pfn || hv.grants[0].frame != 0xfeff1)
+        found("grants of the toolstack were changed");
+    for (i = 1; i < SIM_PORTS; i++)
+        if (i != hv.store_port && i != hv.console_port
+            && hv.ports[i].state != PORT_FREE)
+            found("port %d is open", i);
+    for (i = 0; i < 32; i++) {
+        if (hv.info->evtchn_pending[i])
+            found("pending events: word %d is %lx", i
+                  , hv.info->evtchn_pending[i]);
+        if (hv.info->evtchn_mask[i] != mask_before[i])
+            found("masks: word %d is %lx, not %lx", i
+                  , hv.info->evtchn_mask[i], mask_before[i]);
+    }
+    if (hv.info->vcpu_info[0].evtchn_upcall_pending
+        || hv.info->vcpu_info[0].evtchn_pending_sel)
+        found("an upcall is pending");
+    return NULL;
+}
+
+void
+sim_check_clean(void)
+{
+    const char *text = sim_find_trace();
+    if (text)
+        fail("trace: %s", text);
+}
+
+
+/****************************************************************
+ * int13
+ ****************************************************************/
+
+struct drive_s *
+sim_drive(struct backend *be)
+{
+    struct xenvdev_s vdev;
+    char name[XENVDEV_NAMESIZE], text[64];
+    int i;
+    if (xenvdev_decode(be->vbd, &vdev))
+        return NULL;
+    xenvdev_name(&vdev, name);
+    snprintf(text, sizeof(text), "PV %s (", name);
+    for (i = 0; i < sim_drive_count; i++)
+        if (strstr(sim_drives[i].desc, text))
+            return sim_drives[i].drive;
+    return NULL;
+}
+
+// A caller's buffer, at any address, with memory around it that must stay.
+#define MARGIN 4096
+static u8 memory[2 * MARGIN + 128 * 1024];
+
+static int
+process(struct backend *be, int command, u64 lba, u32 count, u8 *buf)
+{
+    struct drive_s *drive = sim_drive(be);
+    if (!drive)
+        fail("vbd %u is no drive", be->vbd);
+    struct disk_op_s op = {
+        .buf_fl = buf, .drive_fl = drive, .command = command, .count = count,
+        .lba = lba,
+    };
+    return xen_process_op(&op);
+}
+
+static void
+check_margins(u8 *buf, u32 size)
+{
+    u8 *byte;
+    for (byte = memory; byte < memory + sizeof(memory); byte++)
+        if ((byte < buf || byte >= buf + size) && *byte != CANARY)
+            fail("byte %d of a buffer of %u was written", (int)(byte - buf)
+                 , size);
+}
+
+int
+sim_read_unchecked(struct backend *be, u64 lba, u32 count)
+{
+    u32 unit = sim_drive(be) ? sim_drive(be)->blksize : 512, i;
+    u32 size = count * unit;
+    u8 *buf = memory + MARGIN + sim_random(MARGIN), want[512];
+    memset(memory, CANARY, sizeof(memory));
+    int ret = process(be, CMD_READ, lba, count, buf);
+    check_margins(buf, size);
+    if (ret)
+        return ret;
+    for (i = 0; i < size / 512; i++) {
+        backend_sector(be, lba * (unit / 512) + i, want);
+        if (memcmp(buf + i * 512, want, 512))
+            fail("vbd %u: sector %llu of a read of %u from %llu is wrong"
+                 " (%08x %08x, not %08x %08x)", be->vbd
+                 , lba * (unit / 512) + i, count, lba, *(u32*)(buf + i * 512)
+                 , *(u32*)(buf + i * 512 + 4), *(u32*)want, *(u32*)(want + 4));
+    }
+    return 0;
+}
+
+// What a disk should hold: every sector that was written, with its generation.
+struct written {
+    struct backend *be;
+    u64 sector;
+    u32 generation;
+    int sure;           // the write was said to have succeeded
+};
+
+static struct written written[1 << 16];
+static u32 written_count, generation;
+
+static void
+written_data(struct backend *be, u64 sector, u32 gen, u8 *data)
+{
+    u32 i;
+    for (i = 0; i < 512 / 16; i++) {
+        u32 words[4] = {
+            0xd15d0000 | be->index, sector, gen, gen * 2654435761u + i,
+        };
+        memcpy(data + i * 16, words, 16);
+    }
+}
+
+int
+sim_write_unchecked(struct backend *be, u64 lba, u32 count)
+{
+    u32 i, size = count * 512;
+    u8 *buf = memory + MARGIN + sim_random(MARGIN), copy[512];
+    memset(memory, CANARY, sizeof(memory));
+    generation++;
+    for (i = 0; i < count; i++)
+        written_data(be, lba + i, generation, buf + i * 512);
+    int ret = process(be, CMD_WRITE, lba, count, buf);
+    check_margins(buf, size);
+    for (i = 0; i < count; i++) {
+        written_data(be, lba + i, generation, copy);
+        check_memory(buf + i * 512, copy, 512);
+        check_true(written_count < ARRAY_SIZE(written));
+        written[written_count++] = (struct written){
+            be, lba + i, generation, !ret,
+        };
+    }
+    return ret;
+}
+
+void
+sim_check_image(struct backend *be)
+{
+    u32 i, j;
+    u8 is[512], want[512];
+    for (i = 0; i < written_count; i++) {
+        if (written[i].be != be)
+            continue;
+        int later = 0;
+        for (j = i + 1; j < written_count; j++)
+            later |= written[j].be == be && written[j].sector == written[i].sector;
+        if (later || !written[i].sure)
+            continue;
+        backend_sector(be, written[i].sector, is);
+        written_data(be, written[i].sector, written[i].generation, want);
+        check_memory(is, want, 512);
+    }
+    // nothing else was written
+    for (i = 0; i < ARRAY_SIZE(be->image); i++) {
+        struct sector *sector;
+        extern u64 backend_written(struct backend *be, int bucket
+                                   , struct sector **sector);
+        u64 number;
+        for (sector = NULL; (number = backend_written(be, i, &sector)) != -1ULL; ) {
+            int mine = 0;
+            for (j = 0; j < written_count; j++)
+                mine |= written[j].be == be
+                        && written[j].sector / (be->sector_size / 512)
+                           == number / (be->sector_size / 512);
+            if (!mine)
+                fail("vbd %u: sector %llu was written by nobody", be->vbd
+                     , number);
+        }
+    }
+}
+
+int
+sim_read(struct backend *be, u64 lba, u32 count)
+{
+    int ret = sim_read_unchecked(be, lba, count);
+    sim_check_clean();
+    return ret;
+}
+
+int
+sim_write(struct backend *be, u64 lba, u32 count)
+{
+    int ret = sim_write_unchecked(be, lba, count);
+    sim_check_clean();
+    return ret;
+}

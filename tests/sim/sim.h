@@ -1,0 +1,297 @@
+// A simulated Xen: hypervisor, xenstored and block backends, for the unchanged
+// layer in a 32-bit process. Nothing takes real time: the clock moves when the
+// layer calls the hypervisor, yields or reads the TSC.
+//
+// Addresses of the process are guest-physical addresses.
+//
+// This file may be distributed under the terms of the GNU LGPLv3 license.
+#ifndef __SIM_H
+#define __SIM_H
+
+#include "../unit/host.h" // xenapi.h
+#include "std/disk.h" // DISK_RET_SUCCESS
+#include "xenpv.h" // xen_process_op
+
+#define US 1000ULL
+#define MS (1000 * US)
+#define SECOND (1000 * MS)
+
+// Memory that nobody may see elsewhere: what an allocation or a caller's buffer
+// holds at first.
+#define CANARY 0xc5
+
+
+/****************************************************************
+ * machine.c - time, memory, threads and what else SeaBIOS offers
+ ****************************************************************/
+
+extern u64 sim_now;             // in ns
+extern u32 sim_tsc_mhz;         // 0: Xen does not tell
+extern int sim_post;            // SeaBIOS is in POST
+extern int sim_xen;             // there is a Xen, and SeaBIOS knows it
+enum { WINDOW_BAR, WINDOW_HVMLOADER, WINDOW_MEMORY };
+extern int sim_window;          // where shared pages go, before sim_start()
+extern u32 sim_fail_malloc;     // the allocation that fails, counted from 1
+extern u32 sim_mallocs;
+extern u16 sim_platform_id;     // PCI device id of the platform device
+
+// A number below `range` from the run's seed.
+u32 sim_random(u32 range);
+extern u32 sim_seed;
+
+// Do something at a time, or forget what was to be done with `arg`.
+void sim_at(u64 when, void (*func)(void *arg), void *arg);
+void sim_cancel(void (*func)(void *arg), void *arg);
+
+// Let others act for a moment; they act until the next thing that happens, or
+// for longer and longer as long as nothing does.
+void sim_idle(void);
+
+// Something happened: the next moments are short again.
+void sim_progress(void);
+
+// Let time pass while the layer does not run.
+void sim_pass(u64 ns);
+
+// Set up the machine. All of the layer's state is as at power-on.
+void sim_start(void);
+
+// Say whether a page is one that the layer may grant.
+int sim_is_high_page(void *page);
+
+// Everything that went to the debug port, and whether it holds a text.
+extern char sim_log[1 << 20];
+void sim_clear_log(void);
+int sim_logged(const char *text);
+
+// Drives that were registered with SeaBIOS.
+struct sim_drive {
+    struct drive_s *drive;
+    char desc[MAXDESCSIZE];
+    int cdrom;
+};
+extern struct sim_drive sim_drives[64];
+extern int sim_drive_count;
+
+
+/****************************************************************
+ * hypervisor.c
+ ****************************************************************/
+
+#define SIM_PORTS 1024
+
+struct sim_port {
+    enum { PORT_FREE, PORT_UNBOUND, PORT_BOUND } state;
+    domid_t remote;
+    void (*notified)(void *arg); // of the other end
+    void *arg;
+};
+
+struct sim_hv {
+    // the pages as Xen sees them
+    struct shared_info *info;
+    grant_entry_v1_t *grants;
+    struct xenstore_domain_interface *store;
+    void *guest_info, *guest_grants; // where the guest has mapped them
+    domid_t domid;
+    evtchn_port_t store_port, console_port;
+    u32 store_pfn;
+    u32 grant_version;
+    struct sim_port ports[SIM_PORTS];
+    u16 pins[XENGRANT_REFS];        // how often each grant is mapped
+    u32 pinned_frame[XENGRANT_REFS];
+    u32 hypercalls;                 // so far, without waiting
+    u32 fail_at, fail_with;         // hypercall that fails, and its errno
+    u32 lose_at;                    // notification that is lost
+    u32 notifications;
+    int (*hook)(u32 nr, u32 op, void *arg, int *ret); // 1: done by the hook
+};
+
+extern struct sim_hv hv;
+
+void hv_start(void);
+
+// Let domain `domid` map a grant, as GNTTABOP_map_grant_ref does.
+// Returns the page, or null where Xen would refuse.
+void *hv_map_grant(domid_t domid, grant_ref_t ref, int write);
+void hv_unmap_grant(grant_ref_t ref, int write);
+
+// Bind a port of the guest. Returns 0, or -1 where Xen would refuse.
+int hv_bind(domid_t domid, evtchn_port_t port, void (*notified)(void *arg)
+            , void *arg);
+void hv_unbind(evtchn_port_t port);
+
+// Send an event to the guest.
+void hv_event(evtchn_port_t port);
+
+// The domain is saved and restored, or migrates: what does not survive that is
+// gone (`domid` is its new number).
+void hv_move(domid_t domid);
+
+// Fail if the guest ended a grant that is still mapped.
+void hv_check_pins(void);
+
+
+/****************************************************************
+ * store.c - xenstored
+ ****************************************************************/
+
+struct store_request {
+    u32 number;             // of this request, counted from 1
+    struct xsd_sockmsg msg;
+    char data[XENSTORE_PAYLOAD_MAX + 1];
+    char path[XENSTORE_PAYLOAD_MAX + 32]; // absolute
+    const char *value;      // null if there is none
+    u32 value_len;
+};
+
+// What becomes of a request.
+enum {
+    STORE_NORMAL,
+    STORE_ERROR,            // answered with an error (store.error)
+    STORE_IGNORE,           // not carried out and not answered
+    STORE_LOSE,             // carried out, but not answered
+    STORE_LATE,             // answered 8 s later
+    STORE_BAD_ID, STORE_BAD_TYPE, STORE_LONG, STORE_HUGE, STORE_EMPTY,
+    STORE_TWICE, STORE_NO_NUL, STORE_FULL, STORE_SHORT,
+    STORE_DEAD,             // xenstored stops for ever
+};
+
+struct sim_store {
+    u32 requests;
+    u32 fault_at, fault;    // request with a fault, and which
+    const char *error;
+    int (*hook)(struct store_request *request); // returns STORE_*
+    u64 latency, event_delay;
+    u32 split;              // most bytes that are answered at once; 0: all
+    u32 conflicts;          // so many commits are answered with EAGAIN
+    u32 transactions;       // that are open
+    u32 quota;              // writes fail with EQUOTA from so many nodes on
+    u64 stopped_until;      // xenstored does not run before
+    int dead;
+    u32 index;              // where the rings' indices start
+    int reconnect_feature;
+};
+
+extern struct sim_store store;
+
+void store_start(void);
+
+// Access of dom0: absolute paths, texts. store_read() returns null if there is
+// no such node.
+void store_write(const char *path, const char *value);
+void store_write_bytes(const char *path, const char *value, u32 len);
+const char *store_read(const char *path);
+void store_rm(const char *path);
+void store_printf(const char *value, const char *path, ...)
+    __attribute__((format(printf, 2, 3)));
+
+// Names and values of all nodes below a path, as one text.
+char *store_dump(const char *path);
+
+// The guest has a fresh ring page.
+void store_reset_ring(void);
+
+// Put raw bytes on the ring of replies.
+void store_raw(const void *data, u32 len);
+
+
+/****************************************************************
+ * backend.c - block backends
+ ****************************************************************/
+
+struct backend {
+    // what to change before sim_boot()
+    u32 vbd;
+    domid_t domid;
+    const char *kind;       // "vbd" (blkback) or "qdisk"
+    const char *type;       // "disk" or "cdrom"
+    const char *params, *mode;
+    const char *sectors_text; // instead of the number
+    const char *sector_size_text, *info_text;
+    u64 sectors;            // of 512 bytes
+    u32 sector_size, info;
+    int flush, barrier;     // offered, and carried out
+    int early;              // properties are there before the connection
+    int absent;             // a directory without a driver
+    u64 hotplug, latency, io_latency; // ns
+    int skip_initwait;      // cannot be opened again
+    int bad_from, bad_to;   // sectors that cannot be read or written
+    int fail_writes, fail_flush;
+
+    // hooks to misbehave with; null: behave
+    int (*hook_state)(struct backend *be, int state); // -1: do not switch
+    int (*hook_response)(struct backend *be, struct blkif_response *rsp); // 0: no
+    void (*hook_io)(struct backend *be);
+    int keep_mapped;        // never unmaps what it has mapped
+
+    // state
+    int index, state;
+    char frontend[64], backend[64];
+    struct blkif_sring *sring;
+    grant_ref_t ring_ref;
+    evtchn_port_t port;
+    RING_IDX req_cons, rsp_prod;
+    int open;               // requests under way
+    u32 reads, writes, flushes, barriers, connects, requests, largest;
+    u32 dirty;              // writes since the last flush
+    struct sector *image[1024];
+};
+
+extern struct backend *backends[64];
+extern int backend_count;
+
+// Add a disk: VBD number, 128 MiB, blkback, read-write.
+struct backend *sim_disk(u32 vbd);
+
+// Make the nodes of the disks as libxl does.
+void backends_start(void);
+
+// The same for new backends after a migration.
+void backends_move(void);
+
+// A node was written: wake who watches it.
+void backend_watch(const char *path);
+
+// Contents of a sector of 512 bytes.
+void backend_sector(struct backend *be, u64 sector, u8 *data);
+
+void backend_set_state(struct backend *be, int state);
+
+// Answer a request as the backend's ring says, and tell the guest.
+void backend_push(struct backend *be, struct blkif_response *rsp);
+void backend_notify(struct backend *be);
+
+
+/****************************************************************
+ * guest.c - what SeaBIOS does with the layer, checked
+ ****************************************************************/
+
+// Start everything, run POST, and check that no trace is left.
+void sim_boot(void);
+
+// Only that, without the checks.
+void sim_boot_unchecked(void);
+
+// The drive of a disk, or null.
+struct drive_s *sim_drive(struct backend *be);
+
+// Read or write through int13's path, compare every byte, and check that no
+// trace is left. Returns DISK_RET_*.
+int sim_read(struct backend *be, u64 lba, u32 count);
+int sim_write(struct backend *be, u64 lba, u32 count);
+
+// The same without the check for traces.
+int sim_read_unchecked(struct backend *be, u64 lba, u32 count);
+int sim_write_unchecked(struct backend *be, u64 lba, u32 count);
+
+// Fail if anything shows that the firmware ran.
+void sim_check_clean(void);
+
+// Like that, but returns a text instead.
+const char *sim_find_trace(void);
+
+// Fail if a disk holds anything but what was written to it.
+void sim_check_image(struct backend *be);
+
+#endif // sim.h
