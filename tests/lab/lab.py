@@ -29,7 +29,7 @@ BLOB = HERE.parent.parent / "out" / "bios-xenpv.bin"
 # What a guest gets unless its settings say otherwise.
 GUEST = {
     "type": "hvm", "memory": 256, "vcpus": 1, "tsc_mode": "native", "bios": "seabios",
-    "vga": "none", "vnc": 0, "sdl": 0, "usb": 0, "serial": "none",
+    "vga": "none", "vkb_device": 0, "vnc": 0, "sdl": 0, "usb": 0, "serial": "none",
     "on_poweroff": "destroy", "on_reboot": "destroy", "on_crash": "preserve",
 }
 

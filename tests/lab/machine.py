@@ -14,7 +14,6 @@ from debian import HERE, LabError, Step, command, key, versions
 
 LOGS = HERE.parent.parent / "out" / "lab"
 MEMORY_MB = 2048
-CPUS = 2
 XEN_OPTIONS = ("console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all serial_tx_buffer=1M "
                "dom0_mem=640M,max:640M dom0_max_vcpus=1 bootscrub=0 spec-ctrl=no noreboot")
 LINUX_OPTIONS = "console=hvc0 mitigations=off nokaslr loglevel=4"
@@ -113,8 +112,8 @@ class Machine:
         sockets = {what: socket.socketpair() for what in ("qmp", "agent", "shell")}
         inherited = [theirs.fileno() for _, theirs in sockets.values()]
         args = ["qemu-system-x86_64", "-accel", "tcg,thread=multi",
-                "-cpu", "EPYC,-smap,-smep,-monitor,-rdtscp", "-smp", str(CPUS), "-m", str(MEMORY_MB),
-                "-nodefaults", "-no-user-config", "-display", "none", "-net", "none",
+                "-cpu", "EPYC,-smap,-smep,-monitor,-rdtscp",
+                "-m", str(MEMORY_MB), "-nodefaults", "-no-user-config", "-display", "none",
                 "-serial", f"file:{self.log.path}",
                 "-device", "virtio-blk-pci,drive=root", "-device", "virtio-scsi-pci,id=scsi",
                 "-device", "virtio-serial-pci", "-device", "virtconsole,chardev=shell",
