@@ -300,7 +300,7 @@ read_part(struct xendisk_s *disk, struct transfer_s *todo)
 
 // The next sector that is wanted is not in the cache: read a window from there
 // on, as large as the reads so far suggest. Runs while attached.
-static int
+static int noinline // its window is not on the stack during an attach
 read_miss(struct xendisk_s *disk, struct transfer_s *todo)
 {
     struct blkcache_s *cache = &xenblk->cache;
@@ -405,7 +405,7 @@ write_chunks(struct xendisk_s *disk, struct transfer_s *todo)
 }
 
 // Write all that is wanted, and bring it to the disk. Runs while attached.
-static int
+static int noinline // as read_miss()
 write_through(struct xendisk_s *disk, struct transfer_s *todo)
 {
     while (todo->count)
@@ -546,8 +546,29 @@ transfer(struct xendisk_s *disk, struct disk_op_s *op)
                                        : read_disk(disk, &todo);
     xenblk->last_use = rdtscll();
     xenblk->busy = 0;
-    xen_handover_arm(xenblk->attached);
+    xen_handover_arm(xenblk->attached ? disk->drive : NULL);
     return ret;
+}
+
+// Close all disks that are attached.
+static int
+close_all(void)
+{
+    int i;
+    if (xenblk->busy || !xenblk->attached)
+        return DISK_RET_SUCCESS;
+    // an interrupt must not come back here
+    xenblk->busy = 1;
+    xen_handover_arm(NULL);
+    for (i = 0; i < xenblk->count; i++)
+        if (xenblk->disks[i]->attached)
+            close_device(xenblk->disks[i]);
+    if (xen_platform_moved())
+        forget_all();
+    else
+        xenstore_close();
+    xenblk->busy = 0;
+    return DISK_RET_SUCCESS;
 }
 
 int noinline
@@ -561,6 +582,8 @@ xen_process_op(struct disk_op_s *op)
     case CMD_READ:
     case CMD_WRITE:
         return transfer(disk, op);
+    case CMD_XEN_CLOSE:
+        return close_all();
     case CMD_RESET:
         blkcache_drop_disk(&xenblk->cache, disk->index);
         return DISK_RET_SUCCESS;
@@ -573,26 +596,6 @@ xen_process_op(struct disk_op_s *op)
     default:
         return default_process_op(op);
     }
-}
-
-
-void
-xenblk_close_all(void)
-{
-    int i;
-    if (xenblk->busy)
-        return;
-    // an interrupt must not come back here
-    xenblk->busy = 1;
-    xen_handover_arm(0);
-    for (i = 0; i < xenblk->count; i++)
-        if (xenblk->disks[i]->attached)
-            close_device(xenblk->disks[i]);
-    if (xen_platform_moved())
-        forget_all();
-    else
-        xenstore_close();
-    xenblk->busy = 0;
 }
 
 
@@ -625,23 +628,30 @@ read_kind(struct xendisk_s *disk)
     return 0;
 }
 
+// Read a number that the backend publishes, if it does.
+static int
+read_property(struct xendisk_s *disk, const char *name, u64 *value)
+{
+    if (!xenstore_read(disk->bus.backend, name)
+        || !xenstore_read_number(disk->bus.backend, name, value))
+        return 0;
+    dprintf(1, "xen: %s: \"%s\" of its backend is no number\n"
+            , disk->name, name);
+    return -1;
+}
+
 // Read what the backend publishes when it is connected (blkif.h, "Backend
 // Device Properties").
 static int
 read_properties(struct xendisk_s *disk)
 {
-    const char *backend = disk->bus.backend;
-    u64 sectors, size = DISK_SECTOR_SIZE, info = 0;
-    if (xenstore_read_number(backend, "sectors", &sectors))
-        return refuse(disk, "no proper \"sectors\" in its backend");
-    if (xenstore_read(backend, "sector-size")
-        && xenstore_read_number(backend, "sector-size", &size))
-        return refuse(disk, "no proper \"sector-size\" in its backend");
+    u64 sectors = 0, size = DISK_SECTOR_SIZE, info = 0;
+    if (read_property(disk, "sectors", &sectors)
+        || read_property(disk, "sector-size", &size)
+        || read_property(disk, "info", &info))
+        return -1;
     if (size < DISK_SECTOR_SIZE || size > SECTOR_SIZE_MAX || size & (size - 1))
         return refuse(disk, "sectors of a size that no BIOS can use");
-    if (xenstore_read(backend, "info")
-        && xenstore_read_number(backend, "info", &info))
-        return refuse(disk, "no proper \"info\" in its backend");
     if (!sectors)
         return refuse(disk, "empty");
     if (sectors < CYLINDER_SECTORS)
@@ -652,7 +662,7 @@ read_properties(struct xendisk_s *disk)
     disk->sector_size = size;
     if (info & VDISK_CDROM)
         disk->cdrom = 1;
-    const char *mode = xenstore_read(backend, "mode");
+    const char *mode = xenstore_read(disk->bus.backend, "mode");
     disk->readonly = disk->cdrom || info & VDISK_READONLY
                      || (mode && mode[0] == 'r');
     return 0;
@@ -733,23 +743,6 @@ probe_disk(void *data)
     xenblk->probing--;
 }
 
-// Size of a disk as people read it.
-static u32
-display_size(u64 sectors, const char **unit)
-{
-    *unit = "KiB";
-    u64 size = sectors >> 1;
-    if (size >> 16) {
-        *unit = "MiB";
-        size >>= 10;
-    }
-    if (size >> 17) {
-        *unit = "GiB";
-        size >>= 10;
-    }
-    return size;
-}
-
 // Which driver serves a disk: the part of the backend's path behind "backend".
 static void
 backend_kind(struct xendisk_s *disk, char *kind, u32 size)
@@ -770,17 +763,16 @@ backend_kind(struct xendisk_s *disk, char *kind, u32 size)
 static void
 register_disk(struct xendisk_s *disk)
 {
-    const char *unit;
-    u32 size = display_size(disk->sectors, &unit);
+    u32 size = disk->sectors >> 11;
     char kind[16];
     backend_kind(disk, kind, sizeof(kind));
-    dprintf(1, "xen: %s: %u, %u %s, %s in domain %u, %s%s\n"
-            , disk->name, disk->number, size, unit, kind, disk->bus.domid
+    dprintf(1, "xen: %s: %u, %u MiB, %s in domain %u, %s%s\n"
+            , disk->name, disk->number, size, kind, disk->bus.domid
             , disk->readonly ? "read-only" : "read-write"
             , disk->cdrom ? ", CD" : is_bootable(disk) ? "" : ", not bootable");
-    char *desc = znprintf(MAXDESCSIZE, "%s [Xen PV %s (%u %s)]"
+    char *desc = znprintf(MAXDESCSIZE, "%s [Xen PV %s (%u MiB)]"
                           , disk->cdrom ? "DVD/CD" : "Disk"
-                          , disk->name, size, unit);
+                          , disk->name, size);
     if (disk->cdrom)
         boot_add_cd(disk->drive, desc, -1);
     else

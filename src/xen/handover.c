@@ -7,39 +7,37 @@
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
 #include "biosvar.h" // GET_LOW
+#include "block.h" // process_op
 #include "bregs.h" // struct bregs
 #include "config.h" // CONFIG_XEN_PV
-#include "stacks.h" // call32
 #include "util.h" // ticks_from_ms
 #include "xenpv.h" // xen_handover
-#include "xenpv-int.h" // xenblk_close_all
+#include "xenpv-int.h" // CMD_XEN_CLOSE
 
 // Without an int13 for so long, the caller has something else to do.
 #define IDLE_MS 2000
 
-// Disks that are attached while no int13 runs, and ticks until they are closed.
-u8 XenAttached VARLOW;
+// A drive that is attached while no int13 runs, or null, and the timer's ticks
+// until it is closed.
+struct drive_s *XenAttached VARLOW;
 u8 XenIdleTicks VARLOW;
-
-void VISIBLE32FLAT
-xen_handover_32(void)
-{
-    xenblk_close_all();
-}
 
 void
 xen_handover(void)
 {
-    if (!CONFIG_XEN_PV || !GET_LOW(XenAttached))
+    if (!CONFIG_XEN_PV)
         return;
-    if (MODESEGMENT)
-        call32(xen_handover_32, 0, 0);
-    else
-        xen_handover_32();
+    struct disk_op_s op;
+    op.drive_fl = GET_LOW(XenAttached);
+    if (!op.drive_fl)
+        return;
+    op.command = CMD_XEN_CLOSE;
+    op.count = 0;
+    process_op(&op);
 }
 
 void
-xen_handover_arm(u8 attached)
+xen_handover_arm(struct drive_s *attached)
 {
     ASSERT32FLAT();
     XenAttached = attached;

@@ -7,6 +7,8 @@
 
 #include "xenapi.h" // domid_t
 
+struct drive_s;
+
 // Time limits in ms.
 #define XEN_LIMIT_POST     10000 // a state of the backend, in POST (hotplug)
 #define XEN_LIMIT_STATE     5000 // a state of the backend, later
@@ -319,9 +321,13 @@ void blkcache_drop_all(struct blkcache_s *cache);
  * handover.c - the hooks in 16-bit code
  ****************************************************************/
 
-// Tell the hooks how many disks are attached now that an int13 ends. If any,
-// they are closed at the next hint, or after two seconds without an int13.
-void xen_handover_arm(u8 attached);
+// A command of xen_process_op() that int13 does not have: close all disks that
+// are attached.
+#define CMD_XEN_CLOSE 0x7f
+
+// Tell the hooks, as an int13 ends, a drive that is attached, or null. It gets a
+// CMD_XEN_CLOSE at the next hint, or after two seconds without an int13.
+void xen_handover_arm(struct drive_s *attached);
 
 
 /****************************************************************
@@ -349,12 +355,5 @@ void xenvdev_name(const struct xenvdev_s *vdev, char *name);
 // SCSI controller (`type`: DTYPE_*). Returns 1 or 0.
 int xenvdev_has_twin(const struct xenvdev_s *vdev, u8 type, u32 unit);
 
-
-/****************************************************************
- * blkfront.c - the disks
- ****************************************************************/
-
-// Close all disks that are attached.
-void xenblk_close_all(void);
 
 #endif // xenpv-int.h
