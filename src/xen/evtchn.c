@@ -34,6 +34,18 @@ xenevtchn_clear(evtchn_port_t port)
     return change_bit(xen_info->evtchn_pending, port, 0);
 }
 
+void
+xenevtchn_settle(void)
+{
+    struct vcpu_info *vcpu = &xen_info->vcpu_info[0];
+    int i;
+    for (i = 0; i < ARRAY_SIZE(xen_info->evtchn_pending); i++)
+        if (xen_info->evtchn_pending[i] & ~xen_info->evtchn_mask[i])
+            return;
+    vcpu->evtchn_pending_sel = 0;
+    vcpu->evtchn_upcall_pending = 0;
+}
+
 int
 xenevtchn_open(domid_t remote)
 {

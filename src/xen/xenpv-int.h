@@ -92,6 +92,10 @@ int xenevtchn_set_mask(evtchn_port_t port, int masked);
 // Clear the pending bit of a port. Returns 1 if it was set.
 int xenevtchn_clear(evtchn_port_t port);
 
+// Clear what tells the vCPU that an event is pending, if none is: an event that
+// came while its port was not masked has set it.
+void xenevtchn_settle(void);
+
 
 /****************************************************************
  * gnttab.c - grants (grant_table.h, version 1)

@@ -224,6 +224,7 @@ xenstore_close(void)
             break;
     }
     xenevtchn_clear(store->port);
+    xenevtchn_settle();
     xenevtchn_set_mask(store->port, store->was_masked);
     xen_platform_unmap();
 }
