@@ -238,6 +238,11 @@ class Guest:
             pattern, timeout, self.position, f"(d{self.domid}) ")
         return match
 
+    def skip_menu(self, timeout=60):
+        """Press a key when the BIOS waits 2.5 s for a choice of its boot menu."""
+        self.wait_line("Press .* for boot menu", timeout)
+        self.lab.run(f"xl qemu-monitor-command {self.domid} 'sendkey spc'")
+
     def frontend(self, vdev):
         """The frontend's directory of a VBD in xenstore, {name: value}."""
         return self.lab.xenstore(f"/local/domain/{self.domid}/device/vbd/{vbd_number(vdev)}")
@@ -247,18 +252,26 @@ class Guest:
         return self.lab.xenstore(self.frontend(vdev)["backend"])
 
     def disk_counters(self, vdev):
-        """Requests of a VBD that its PV backend has served: {"reads": n, "writes": n}."""
-        number = vbd_number(vdev)
-        if self.frontend(vdev)["backend"].split("/")[-3] == "qdisk":
-            text = self.lab.run(f"xl qemu-monitor-command {self.domid} 'info blockstats'")
-            line, = re.findall(rf"^xen-(?:disk|vbd)-{number}.*|^{vdev}:.*", text, re.M)
-            found = [re.search(rf"{name}=(\d+)", line) for name in ("rd_operations",
-                                                                   "wr_operations")]
-            reads, writes = (int(match.group(1)) for match in found)
+        """Requests for a VBD so far: {"reads": n, "writes": n, "emulated": n}.
+
+        reads and writes are those of the PV backend: qdisk's own count, for blkback that of the
+        disk in dom0, as blkback forgets its count with each attach. emulated are those of the
+        guest's emulated disks; where it is not 0, blkback's number may include some of them.
+        """
+        names, counts = (self.lab.run(f"xl qemu-monitor-command {self.domid} 'info {what}'")
+                         for what in ("block", "blockstats"))
+        names = re.findall(r"^(\S+?)(?: \(#block\d+\))?: ", names, re.M)
+        counts = re.findall(r"rd_operations=(\d+) wr_operations=(\d+)", counts)
+        device_model = {name: tuple(map(int, pair)) for name, pair in zip(names, counts)}
+        backend = self.frontend(vdev)["backend"]
+        if "/backend/qdisk/" in backend:
+            reads, writes = device_model[f"{vdev}-raw"]
         else:
-            place = f"/sys/bus/xen-backend/devices/vbd-{self.domid}-{number}/statistics"
-            reads, writes = map(int, self.lab.run(f"cat {place}/rd_req {place}/wr_req").split())
-        return {"reads": reads, "writes": writes}
+            disk = self.lab.xenstore(backend)["params"].removeprefix("/dev/")
+            fields = self.lab.run(f"cat /sys/block/{disk}/stat").split()
+            reads, writes = int(fields[0]), int(fields[4])
+        emulated = sum(sum(pair) for name, pair in device_model.items() if name.startswith("ide"))
+        return {"reads": reads, "writes": writes, "emulated": emulated}
 
     def console(self):
         """What the guest has written to its PV console."""

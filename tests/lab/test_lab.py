@@ -66,14 +66,42 @@ def test_debug_keys_return_what_the_hypervisor_prints(lab):
     assert "Event channel information for domain 0" in lab.debug_keys("e")
 
 
-def test_stock_seabios_boots_from_an_emulated_disk(lab, guest_disk):
+@pytest.mark.parametrize("backend", ["phy", "qdisk"])
+def test_stock_seabios_boots_from_an_emulated_disk(lab, guest_disk, backend):
     disk = lab.attach(guest_disk("hello"))
-    guest = lab.create([xl_disk(disk, "xvda")])
+    guest = lab.create([xl_disk(disk, "xvda", backend=backend)])
+    guest.skip_menu()
     guest.wait_line("TEST PASS hello", 90)
     assert guest.frontend("xvda")["state"] == "1"
-    assert guest.disk_counters("xvda") == {"reads": 0, "writes": 0}
+    assert guest.backend("xvda")["state"] == "2"
+    assert guest.disk_counters("xvda")["emulated"] > 0
     guest.destroy()
     guest.wait_end(10)
+
+
+@pytest.mark.parametrize("backend", ["phy", "qdisk"])
+def test_counters_show_that_requests_go_to_the_pv_backend(lab, blob, guest_disk, backend):
+    disks = [xl_disk(lab.attach(guest_disk("hello", name=name)), name, backend=backend)
+             for name in ("xvda", "xvdb")]
+    guest = lab.create(disks, blob)
+    start = guest.disk_counters("xvda")
+    guest.skip_menu()
+    guest.wait_line("TEST PASS hello", 90)
+    end = guest.disk_counters("xvda")
+    assert end["reads"] > start["reads"]
+    assert end["writes"] == start["writes"]
+    assert end["emulated"] == 0
+
+
+def test_console_of_linux(lab, blob, grub_linux):
+    disk = lab.attach(grub_linux(filesystem="vfat", options="lab.end=shell"), snapshot=True)
+    guest = lab.create([xl_disk(disk, "xvde")], blob, name="linux")
+    guest.skip_menu()
+    line = guest.wait_line("LAB: booted from (.*)", 120).group(1)
+    assert line == "/dev/xvde1 (vbd-51776), vfat, 5 files, test data right"
+    guest.type("echo $((6 * 7)) answers; exit\n")
+    guest.wait_end()
+    assert "42 answers" in guest.console()
 
 
 def test_missing_line_names_the_log(lab, guest_disk):
