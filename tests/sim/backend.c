@@ -390,6 +390,11 @@ connect(struct backend *be)
     const char *port = frontend_node(be, "event-channel");
     const char *protocol = frontend_node(be, "protocol");
     disconnect(be);
+    if ((!ref || !port || !protocol) && store.fault == STORE_IGNORE) {
+        // as blkback does when it cannot connect
+        backend_set_state(be, XenbusStateClosing);
+        return;
+    }
     if (!ref || !port || !protocol)
         fail("vbd %u: connected without %s", be->vbd, !ref ? "ring-ref"
              : !port ? "event-channel" : "protocol");

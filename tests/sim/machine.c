@@ -37,7 +37,7 @@ struct event {
 };
 
 static struct event *events;
-static u64 idle;
+static u64 last_progress;
 
 // What one look at the clock costs, a hypercall, and the shortest wait.
 #define COST_TSC  20
@@ -99,13 +99,15 @@ run_events(void)
 void
 sim_progress(void)
 {
-    idle = 0;
+    last_progress = sim_now;
 }
 
 void
 sim_idle(void)
 {
-    idle = idle ? idle * 2 : IDLE_MIN;
+    u64 idle = (sim_now - last_progress) / 8;
+    if (idle < IDLE_MIN)
+        idle = IDLE_MIN;
     if (idle > IDLE_MAX)
         idle = IDLE_MAX;
     u64 until = sim_now + idle;
@@ -126,7 +128,7 @@ sim_pass(u64 ns)
         run_events();
     }
     sim_now = end;
-    idle = 0;
+    last_progress = end;
 }
 
 
@@ -570,6 +572,21 @@ default_process_op(struct disk_op_s *op)
     }
 }
 
+int
+process_op(struct disk_op_s *op)
+{
+    int count = op->count;
+    if (count * op->drive_fl->blksize > 64 * 1024) {
+        op->count = 0;
+        return DISK_RET_EBOUNDARY;
+    }
+    check_equal(op->drive_fl->type, DTYPE_XEN);
+    int ret = xen_process_op(op);
+    if (ret && op->count == count)
+        op->count = 0;
+    return ret;
+}
+
 void
 boot_add_hd(struct drive_s *drive, const char *desc, int prio)
 {
@@ -590,18 +607,20 @@ boot_add_cd(struct drive_s *drive, const char *desc, int prio)
     struct disk_op_s op = {
         .drive_fl = drive, .command = CMD_SCSI, .cdbcmd = cdb,
     };
-    check_equal(xen_process_op(&op), DISK_RET_SUCCESS);
+    check_equal(process_op(&op), DISK_RET_SUCCESS);
     op = (struct disk_op_s){
         .drive_fl = drive, .command = CMD_READ, .lba = 0x11, .count = 1,
         .buf_fl = buf,
     };
-    xen_process_op(&op);
+    process_op(&op);
 }
 
 void
 sim_start(void)
 {
     static u8 own_page[PAGE] __aligned(PAGE);
+    if (sim_post)
+        return;
     sim_post = 1;
     PlatformRunningOn = PF_QEMU;
     if (!sim_xen)

@@ -154,6 +154,7 @@ enum {
     STORE_LATE,             // answered 8 s later
     STORE_BAD_ID, STORE_BAD_TYPE, STORE_LONG, STORE_HUGE, STORE_EMPTY,
     STORE_TWICE, STORE_NO_NUL, STORE_FULL, STORE_SHORT,
+    STORE_STOP,             // xenstored stops for 7 s, and answers then
     STORE_DEAD,             // xenstored stops for ever
 };
 
@@ -267,7 +268,10 @@ void backend_notify(struct backend *be);
  * guest.c - what SeaBIOS does with the layer, checked
  ****************************************************************/
 
-// Start everything, run POST, and check that no trace is left.
+// Start everything, up to the moment before POST.
+void sim_prepare(void);
+
+// Prepare unless that was done, run POST, and check that no trace is left.
 void sim_boot(void);
 
 // Only that, without the checks.

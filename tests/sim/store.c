@@ -59,7 +59,12 @@ set(const char *path, const char *value, u32 len)
         free(parent);
         if (node_count == ARRAY_SIZE(nodes))
             fail("store: too many nodes");
-        node = &nodes[node_count++];
+        for (node = nodes + node_count; node > nodes; node--) {
+            if (strcmp(node[-1].path, path) < 0)
+                break;
+            *node = node[-1];
+        }
+        node_count++;
         *node = (struct node){ strdup(path) };
     }
     free(node->value);
@@ -160,6 +165,11 @@ flush_output(void *arg)
 {
     struct xenstore_domain_interface *ring = hv.store;
     u32 used = ring->rsp_prod - ring->rsp_cons, i;
+    if (sim_now < store.stopped_until) {
+        sim_cancel(flush_output, NULL);
+        sim_at(store.stopped_until, flush_output, NULL);
+        return;
+    }
     if (used > RING)
         fail("the guest broke the ring of replies (%x %x)"
              , ring->rsp_prod, ring->rsp_cons);
@@ -306,6 +316,11 @@ do_request(struct store_request *request, int fault)
     struct node *node = find(request->path);
     u32 type = request->msg.type;
     char text[16];
+    // only the last one: the layer never has two
+    static u32 transaction;
+    if (request->msg.tx_id
+        && (!store.transactions || request->msg.tx_id != transaction))
+        return reply_error(request, fault, "ENOENT");
     switch (type) {
     case XS_DIRECTORY:
         return do_directory(request, fault);
@@ -332,14 +347,15 @@ do_request(struct store_request *request, int fault)
         return store_rm(request->path);
     case XS_TRANSACTION_START:
         check_equal(request->msg.tx_id, 0);
-        store.transactions++;
-        snprintf(text, sizeof(text), "%u", 1000 + store.requests);
+        // one whose reply was lost stays open for ever
+        if (store.transactions && !sim_logged("no reply of xenstored"))
+            fail("a second transaction");
+        store.transactions = 1;
+        transaction = 1000 + store.requests;
+        snprintf(text, sizeof(text), "%u", transaction);
         return reply(request, fault, type, text, strlen(text) + 1);
     case XS_TRANSACTION_END:
-        if (!store.transactions)
-            return reply_error(request, fault, "ENOENT");
         store.transactions--;
-        check_true(request->msg.tx_id > 1000);
         check_true(!strcmp(request->data, "T") || !strcmp(request->data, "F"));
         if (*request->data == 'T' && store.conflicts) {
             store.conflicts--;
@@ -380,7 +396,14 @@ take_request(struct store_request *request)
         fault = store.fault;
     if (fault == STORE_DEAD)
         store.dead = 1;
-    else if (fault == STORE_ERROR)
+    if (fault == STORE_STOP)
+        store.stopped_until = sim_now + 7 * SECOND;
+    if (fault == STORE_DEAD)
+        return;
+    if (fault == STORE_ERROR && request->msg.type == XS_TRANSACTION_END
+        && store.transactions)
+        store.transactions--;
+    if (fault == STORE_ERROR)
         reply_error(request, STORE_NORMAL, store.error ?: "EIO");
     else if (fault != STORE_IGNORE)
         do_request(request, fault);

@@ -39,7 +39,6 @@ TEST(post_registers_a_disk_and_leaves_no_trace)
 TEST(post_without_xen_does_nothing)
 {
     sim_xen = 0;
-    sim_post = 1;
     sim_start();
     xenblk_setup();
     check_equal(hv.hypercalls, 0);
@@ -153,7 +152,7 @@ TEST(post_knows_the_kind_and_domain_of_a_backend)
     be->early = 1;
     be->sectors = 5ULL << 31; // 5 TiB
     sim_boot();
-    check_true(sim_logged("xen: xvde: 51776, 5120 GiB, qdisk in domain 3,"
+    check_true(sim_logged("xen: xvde: 51776, 5242880 MiB, qdisk in domain 3,"
                           " read-write\n"));
     check_equal(sim_drive(be)->sectors, 5ULL << 31);
     check_equal(sim_read(be, (5ULL << 31) - 128, 128), 0);
@@ -475,7 +474,7 @@ TEST(cd_answers_no_scsi_command_but_test_unit_ready)
     struct disk_op_s op = {
         .drive_fl = sim_drive(be), .command = CMD_SCSI, .cdbcmd = cdb,
     };
-    check_equal(xen_process_op(&op), DISK_RET_EPARAM);
+    check_equal(process_op(&op), DISK_RET_EPARAM);
 }
 
 TEST(disk_with_sectors_of_4096_bytes_gets_whole_ones)
@@ -506,7 +505,7 @@ TEST(disk_commands_without_data_succeed)
         struct disk_op_s op = {
             .drive_fl = sim_drive(be), .command = commands[i], .count = 1,
         };
-        check_equal(xen_process_op(&op), DISK_RET_SUCCESS);
+        check_equal(process_op(&op), DISK_RET_SUCCESS);
         sim_check_clean();
     }
     check_equal(be->connects, 1);
@@ -518,7 +517,7 @@ TEST(reset_of_a_disk_forgets_what_was_read)
     check_equal(sim_read(be, 5000, 1), 0);
     struct disk_op_s op = { .drive_fl = sim_drive(be), .command = CMD_RESET };
     u32 before = be->connects;
-    xen_process_op(&op);
+    process_op(&op);
     check_equal(sim_read(be, 5000, 1), 0);
     check_equal(be->connects, before + 1);
 }

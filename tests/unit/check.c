@@ -1,10 +1,10 @@
 // A small test runner.
 //
-//   PROGRAM [-v] [-x FILE] [NAME...]
+//   PROGRAM [-v] [-n N] [-x FILE] [NAME...]
 //
 // Runs the tests whose names contain one of NAME (all tests without). -v shows
-// the output of passed tests too, -x writes results as JUnit XML. The status
-// is 0 if all passed.
+// the output of passed tests too, -n runs only case N of tests that have many,
+// -x writes results as JUnit XML. The status is 0 if all passed.
 //
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
@@ -21,6 +21,7 @@
 #define LIMIT_SECONDS 60
 
 static struct check_test *first, **last = &first;
+static int only_case = -1;
 
 void
 check_add(struct check_test *test)
@@ -126,19 +127,27 @@ run_one(void *arg)
 void
 check_each(int count, void (*body)(int n))
 {
-    int failed = 0, first_failed = -1;
+    int failed = 0;
+    char numbers[600] = "";
+    if (only_case >= 0 && only_case < count && count > 1) {
+        body(only_case);
+        fflush(NULL);
+        _exit(0);
+    }
     struct each each = { body, 0 };
     for (; each.n < count; each.n++) {
         FILE *output = open_output();
-        if (run_process(run_one, &each, output) && !failed++) {
-            first_failed = each.n;
-            copy_output(output, stderr, 0);
+        if (run_process(run_one, &each, output)) {
+            if (!failed++)
+                copy_output(output, stderr, 0);
+            snprintf(numbers + strlen(numbers), sizeof(numbers) - strlen(numbers)
+                     , " %d", each.n);
         }
         fclose(output);
     }
     if (failed)
-        fail("%d of %d failed, the first is number %d (see above)"
-             , failed, count, first_failed);
+        fail("%d of %d failed (the output is of the first):%s"
+             , failed, count, numbers);
 }
 
 
@@ -177,9 +186,11 @@ main(int argc, char **argv)
 {
     int opt, verbose = 0, passed = 0, failed = 0;
     FILE *xml = NULL;
-    while ((opt = getopt(argc, argv, "vx:")) != -1) {
+    while ((opt = getopt(argc, argv, "vn:x:")) != -1) {
         if (opt == 'v')
             verbose = 1;
+        else if (opt == 'n')
+            only_case = atoi(optarg);
         else if (opt != 'x' || !(xml = fopen(optarg, "w")))
             return 2;
     }

@@ -1,0 +1,250 @@
+// States of the two ends of a device, in every combination.
+//
+// This file may be distributed under the terms of the GNU LGPLv3 license.
+
+#include "sim.h" // sim_boot
+
+#define STATES (XenbusStateReconfigured + 1)
+
+// Put a device into a combination of states, as a former owner left it.
+static void
+set_states(struct backend *be, int frontend, int backend)
+{
+    char path[128], text[2] = { '0' + frontend, 0 };
+    be->state = backend;
+    // a driver that wakes up because of the next two lines stays as it is
+    u64 latency = be->latency;
+    be->latency = 1000 * SECOND;
+    snprintf(path, sizeof(path), "%s/state", be->frontend);
+    if (frontend)
+        store_write(path, text);
+    else
+        store_rm(path);
+    snprintf(path, sizeof(path), "%s/state", be->backend);
+    text[0] = '0' + backend;
+    if (backend)
+        store_write(path, text);
+    else
+        store_rm(path);
+    be->latency = latency;
+}
+
+static void
+post_with_states(int n)
+{
+    int frontend = n / STATES, backend = n % STATES;
+    struct backend *stale = sim_disk(51776), *be = sim_disk(51792);
+    sim_prepare();
+    set_states(stale, frontend, backend);
+    if (frontend != XenbusStateInitialising) {
+        store_printf("511", "%s/ring-ref", stale->frontend);
+        store_printf("17", "%s/event-channel", stale->frontend);
+        store_printf("x86_64-abi", "%s/protocol", stale->frontend);
+    }
+    sim_boot_unchecked();
+    check_true(sim_drive(be));
+    check_true(sim_now < 40 * SECOND);
+    if (backend > XenbusStateInitialising) {
+        if (!sim_drive(stale))
+            fail("states %d/%d: no drive", frontend, backend);
+        sim_check_clean();
+        check_equal(sim_read(stale, 1000, 10), 0);
+    } else {
+        // there is no driver, or its hotplug script never ends
+        check_true(!sim_drive(stale));
+        check_true(sim_logged("xen: xvde: "));
+        check_equal(sim_read_unchecked(be, 1000, 10), 0);
+    }
+}
+
+TEST(post_resets_a_device_that_was_left_in_any_state)
+{
+    check_each(STATES * STATES, post_with_states);
+}
+
+static int
+no_writes(struct store_request *request)
+{
+    if (request->msg.type == XS_WRITE || request->msg.type == XS_RM)
+        fail("a device of somebody else is written: %s", request->path);
+    return STORE_NORMAL;
+}
+
+static void
+read_with_states(int n)
+{
+    int frontend = n / STATES, backend = n % STATES;
+    if (frontend == XenbusStateInitialising && backend == XenbusStateInitWait)
+        return;
+    struct backend *be = sim_disk(51776);
+    sim_boot();
+    set_states(be, frontend, backend);
+    store.hook = no_writes;
+    check_true(sim_read_unchecked(be, 1000, 10) != 0);
+    check_true(sim_write_unchecked(be, 1000, 10) != 0);
+    check_true(sim_logged("xen: xvde: somebody else owns it (frontend "));
+    check_equal(be->connects, 1);
+    store.hook = NULL;
+    // the boot sector is there all the same
+    check_equal(sim_read_unchecked(be, 0, 1), 0);
+    set_states(be, XenbusStateInitialising, XenbusStateInitWait);
+    check_equal(sim_read(be, 1000, 10), 0);
+}
+
+TEST(int13_attaches_only_to_a_device_that_nobody_owns)
+{
+    check_each(STATES * STATES, read_with_states);
+}
+
+
+/****************************************************************
+ * Backends that skip, go back or never come
+ ****************************************************************/
+
+static int wrong_state;
+
+static int
+stay_away(struct backend *be, int state)
+{
+    return state == wrong_state ? -1 : state;
+}
+
+// The backend never goes to one of the states.
+static void
+post_without_state(int n)
+{
+    struct backend *stuck = sim_disk(51776), *be = sim_disk(51792);
+    stuck->hook_state = stay_away;
+    wrong_state = n;
+    sim_boot_unchecked();
+    check_true(sim_drive(be));
+    check_true(sim_now < 40 * SECOND);
+    check_true(sim_logged("xen: xvde: backend did not "));
+    check_equal(sim_read_unchecked(be, 77, 3), 0);
+}
+
+static void
+post_without_connected(void)
+{
+    post_without_state(XenbusStateConnected);
+}
+
+TEST(post_gives_up_on_a_backend_that_does_not_connect)
+{
+    post_without_connected();
+    check_true(sim_logged("xen: xvde: backend did not connect in 10 s (state 2)"));
+    check_true(!sim_drive(backends[0]));
+}
+
+TEST(backend_that_does_not_close_keeps_state_6_and_its_grants)
+{
+    post_without_state(XenbusStateClosed);
+    check_true(sim_logged("xen: xvde: backend did not close in 5 s (state 4)"));
+    char path[128];
+    snprintf(path, sizeof(path), "%s/state", backends[0]->frontend);
+    check_string(store_read(path), "6");
+    snprintf(path, sizeof(path), "%s/ring-ref", backends[0]->frontend);
+    check_true(store_read(path));
+}
+
+// Close late: the limit has passed when the backend follows.
+static struct backend *late;
+
+static void
+close_late(void *arg)
+{
+    late->hook_state = NULL;
+    backend_set_state(late, XenbusStateClosed);
+}
+
+static int
+closes_late(struct backend *be, int state)
+{
+    if (state != XenbusStateClosed)
+        return state;
+    late = be;
+    sim_cancel(close_late, NULL);
+    sim_at(sim_now + 8 * SECOND, close_late, NULL);
+    return -1;
+}
+
+TEST(backend_that_closes_late_is_taken_up_again_by_the_next_int13)
+{
+    struct backend *be = sim_disk(51776);
+    sim_boot();
+    be->hook_state = closes_late;
+    // what was read counts, though the close failed
+    check_equal(sim_read_unchecked(be, 1000, 10), 0);
+    check_true(sim_logged("backend did not close in 5 s"));
+    check_true(sim_read_unchecked(be, 50000, 10) == 0
+               || sim_logged("backend did not close in 5 s"));
+    sim_pass(10 * SECOND);
+    check_equal(sim_read(be, 60000, 10), 0);
+}
+
+TEST(device_whose_close_failed_is_left_alone_once_an_os_has_taken_it)
+{
+    struct backend *be = sim_disk(51776);
+    sim_boot();
+    be->hook_state = closes_late;
+    check_equal(sim_read_unchecked(be, 1000, 10), 0);
+    sim_pass(10 * SECOND);
+    set_states(be, XenbusStateConnected, XenbusStateConnected);
+    store.hook = no_writes;
+    check_true(sim_read_unchecked(be, 70000, 10) != 0);
+}
+
+// States that flicker: another state for a moment each time.
+static int
+flicker(struct backend *be, int state)
+{
+    store_printf("5", "%s/state", be->backend);
+    store_printf("1", "%s/state", be->backend);
+    return state;
+}
+
+TEST(backend_whose_states_flicker_is_waited_for)
+{
+    struct backend *be = sim_disk(51776);
+    be->hook_state = flicker;
+    sim_boot();
+    check_equal(sim_read(be, 1000, 10), 0);
+}
+
+static void
+vanish(void *arg)
+{
+    struct backend *be = arg;
+    be->absent = 1;
+    store_rm(be->backend);
+}
+
+// The backend's directory goes away at some moment of a read.
+static void
+vanish_at(int n)
+{
+    struct backend *be = sim_disk(51776), *other = sim_disk(51792);
+    sim_boot();
+    sim_at(sim_now + n * 40 * US, vanish, be);
+    u64 begin = sim_now;
+    sim_read_unchecked(be, 1000, 10);
+    check_true(sim_now - begin < 60 * SECOND);
+    sim_pass(SECOND);
+    check_true(sim_read_unchecked(be, 50000, 10) != 0);
+    check_equal(sim_read_unchecked(other, 50000, 10), 0);
+}
+
+TEST(backend_that_vanishes_fails_the_call_and_not_the_other_disks)
+{
+    check_each(60, vanish_at);
+}
+
+TEST(backend_that_cannot_be_opened_again_is_found_out_in_post)
+{
+    struct backend *be = sim_disk(51776), *other = sim_disk(51792);
+    be->skip_initwait = 1;
+    sim_boot_unchecked();
+    check_true(!sim_drive(be));
+    check_true(sim_drive(other));
+    check_true(sim_logged("xvde: backend did not get ready in 5 s (state 6)"));
+}

@@ -1,0 +1,553 @@
+// The client of the store against everything that its wire allows, and more.
+//
+// This file may be distributed under the terms of the GNU LGPLv3 license.
+
+#include "sim.h" // store
+
+// Open the store, without a disk.
+static void
+open_store(void)
+{
+    sim_prepare();
+    check_equal(xen_platform_init(), 0);
+    check_equal(xenstore_setup(), 0);
+    check_equal(xenstore_open(), 0);
+}
+
+static void
+close_store(void)
+{
+    xenstore_close();
+    sim_check_clean();
+}
+
+// A text of `len` bytes that differs from place to place.
+static char *
+long_text(u32 len)
+{
+    static char text[XENSTORE_PAYLOAD_MAX + 100];
+    u32 i;
+    for (i = 0; i < len; i++)
+        text[i] = 'a' + (i * 7 + i / 26) % 26;
+    text[len] = 0;
+    return text;
+}
+
+
+/****************************************************************
+ * Values and the ring
+ ****************************************************************/
+
+static void
+read_lengths(int n)
+{
+    static const u32 starts[] = {
+        0, 1, 511, 1023, 1024, 0x7ffffff0, 0xfffffff0, 0xfffffc00,
+    };
+    u32 i;
+    store.index = starts[n];
+    open_store();
+    for (i = 0; i < 600; i++) {
+        u32 len = i < 200 ? i : sim_random(XENSTORE_PAYLOAD_MAX + 1);
+        store_write("/x/some/node", long_text(len));
+        const char *value = xenstore_read("/x/some", "node");
+        check_true(value);
+        check_string(value, long_text(len));
+    }
+    store_write("/x/some/node", long_text(XENSTORE_PAYLOAD_MAX));
+    check_string(xenstore_read("/x/some", "node")
+                 , long_text(XENSTORE_PAYLOAD_MAX));
+    close_store();
+}
+
+TEST(store_value_of_any_length_is_read_wherever_the_ring_wraps)
+{
+    check_each(8, read_lengths);
+}
+
+static void
+write_lengths(int n)
+{
+    u32 i;
+    store.index = n * 333;
+    open_store();
+    for (i = 0; i < 300; i++) {
+        u32 len = i < 40 ? i : sim_random(4000);
+        struct xenstore_node_s node = { "state", long_text(len) };
+        check_equal(xenstore_update("device/vbd/1", &node, 1), 0);
+        check_string(store_read("/local/domain/7/device/vbd/1/state")
+                     , long_text(len));
+    }
+    close_store();
+}
+
+TEST(store_value_of_any_length_is_written_without_a_byte_more)
+{
+    check_each(4, write_lengths);
+}
+
+static void
+read_split(int n)
+{
+    u32 i;
+    store.split = n + 1;
+    store.index = n * 41;
+    open_store();
+    for (i = 0; i < 60; i++) {
+        store_write("/x/node", long_text(i));
+        check_string(xenstore_read("/x", "node"), long_text(i));
+    }
+    close_store();
+}
+
+TEST(store_reply_may_come_in_pieces_of_any_size)
+{
+    check_each(40, read_split);
+}
+
+TEST(store_node_that_does_not_exist_reads_as_null)
+{
+    open_store();
+    check_true(!xenstore_read("/no", "node"));
+    close_store();
+}
+
+TEST(store_request_longer_than_the_protocol_allows_is_not_sent)
+{
+    open_store();
+    u32 before = store.requests;
+    char *text = long_text(XENSTORE_PAYLOAD_MAX - strlen("device/vbd/1/state"));
+    struct xenstore_node_s node = { "state", text };
+    check_equal(xenstore_update("device/vbd/1", &node, 1), -1);
+    check_equal(store.requests, before);
+    check_true(sim_logged("too long"));
+    // one byte less is all right
+    text[strlen(text) - 1] = 0;
+    check_equal(xenstore_update("device/vbd/1", &node, 1), 0);
+    close_store();
+}
+
+TEST(store_writes_of_one_update_are_one_notification)
+{
+    open_store();
+    u32 before = hv.notifications;
+    struct xenstore_node_s nodes[4] = {
+        { "ring-ref", "1" }, { "event-channel", "2" }, { "protocol", "3" },
+        { "state", "4" },
+    };
+    check_equal(xenstore_update("device/vbd/1", nodes, 4), 0);
+    check_equal(hv.notifications - before, 1);
+    check_string(store_dump("/local/domain/7/device/vbd/1")
+                 , "/local/domain/7/device/vbd/1/event-channel = \"2\"\n"
+                   "/local/domain/7/device/vbd/1/protocol = \"3\"\n"
+                   "/local/domain/7/device/vbd/1/ring-ref = \"1\"\n"
+                   "/local/domain/7/device/vbd/1/state = \"4\"\n");
+    close_store();
+}
+
+TEST(store_removes_nodes_whether_they_exist_or_not)
+{
+    open_store();
+    store_write("/local/domain/7/device/vbd/1/state", "4");
+    struct xenstore_node_s nodes[2] = { { "state" }, { "protocol" } };
+    check_equal(xenstore_update("device/vbd/1", nodes, 2), 0);
+    check_true(!store_read("/local/domain/7/device/vbd/1/state"));
+    close_store();
+}
+
+TEST(store_write_that_is_refused_names_node_and_error)
+{
+    open_store();
+    store_write("/x", "");
+    store.quota = 1;
+    struct xenstore_node_s node = { "state", "1" };
+    check_equal(xenstore_update("device/vbd/1", &node, 1), -1);
+    check_true(sim_logged("device/vbd/1/state"));
+    check_true(sim_logged("EQUOTA"));
+    close_store();
+}
+
+TEST(store_list_gives_all_names)
+{
+    open_store();
+    store_write("/local/domain/7/device/vbd/51712", "");
+    store_write("/local/domain/7/device/vbd/768", "");
+    const char *names;
+    check_equal(xenstore_list("device/vbd", &names), 10);
+    check_string(names, "51712");
+    check_string(names + 6, "768");
+    check_equal(xenstore_list("device/vif", &names), 0);
+    close_store();
+}
+
+
+/****************************************************************
+ * Numbers
+ ****************************************************************/
+
+TEST(store_number_is_decimal_digits_and_nothing_else)
+{
+    static const struct {
+        const char *text;
+        int ok;
+        u64 value;
+    } cases[] = {
+        { "0", 1, 0 }, { "1", 1, 1 }, { "007", 1, 7 },
+        { "4294967296", 1, 1ULL << 32 },
+        { "999999999999999999", 1, 999999999999999999ULL },
+        { "1000000000000000000", 0 }, { "18446744073709551616", 0 },
+        { "99999999999999999999999999", 0 }, { "", 0 }, { " 1", 0 },
+        { "1 ", 0 }, { "1\n", 0 }, { "-1", 0 }, { "+1", 0 }, { "0x10", 0 },
+        { "1.5", 0 }, { "one", 0 }, { "/", 0 }, { ":", 0 }, { "\xb1", 0 },
+    };
+    int i;
+    open_store();
+    for (i = 0; i < ARRAY_SIZE(cases); i++) {
+        u64 value = 0x5555;
+        store_write("/x/number", cases[i].text);
+        int ret = xenstore_read_number("/x", "number", &value);
+        if (ret != (cases[i].ok ? 0 : -1)
+            || (cases[i].ok && value != cases[i].value))
+            fail("\"%s\" gives %d and %llu", cases[i].text, ret, value);
+    }
+    u64 value;
+    store_write_bytes("/x/number", "1\0", 2);
+    check_equal(xenstore_read_number("/x", "number", &value), -1);
+    store_write_bytes("/x/number", "1\0002", 3);
+    check_equal(xenstore_read_number("/x", "number", &value), -1);
+    char digits[XENSTORE_PAYLOAD_MAX + 1];
+    memset(digits, '1', XENSTORE_PAYLOAD_MAX);
+    digits[XENSTORE_PAYLOAD_MAX] = 0;
+    store_write("/x/number", digits);
+    check_equal(xenstore_read_number("/x", "number", &value), -1);
+    check_equal(xenstore_read_number("/x", "nothing", &value), -1);
+    close_store();
+}
+
+
+/****************************************************************
+ * Transactions
+ ****************************************************************/
+
+TEST(store_transaction_says_when_it_has_to_be_repeated)
+{
+    int i;
+    store_write("/x/node", "1");
+    open_store();
+    store.conflicts = 5;
+    for (i = 0; i < 5; i++) {
+        check_equal(xenstore_begin(), 0);
+        check_true(xenstore_read("/x", "node"));
+        check_equal(xenstore_end(1), 1);
+    }
+    check_equal(xenstore_begin(), 0);
+    check_equal(xenstore_end(1), 0);
+    close_store();
+}
+
+TEST(store_transaction_can_be_aborted)
+{
+    open_store();
+    store.conflicts = 1;
+    check_equal(xenstore_begin(), 0);
+    check_equal(xenstore_end(0), 0);
+    check_equal(store.conflicts, 1);
+    close_store();
+}
+
+TEST(store_transaction_that_cannot_start_is_not_run)
+{
+    open_store();
+    store.fault_at = store.requests + 1;
+    store.fault = STORE_ERROR;
+    store.error = "ENOSPC";
+    check_equal(xenstore_begin(), -1);
+    check_true(sim_logged("ENOSPC"));
+    close_store();
+}
+
+TEST(store_requests_after_a_transaction_are_not_part_of_it)
+{
+    open_store();
+    store_write("/x/node", "1");
+    check_equal(xenstore_begin(), 0);
+    check_equal(xenstore_end(1), 0);
+    check_string(xenstore_read("/x", "node"), "1");
+    // transactions cannot be nested: a second one starts from none
+    check_equal(xenstore_begin(), 0);
+    check_equal(xenstore_end(1), 0);
+    close_store();
+}
+
+TEST(store_transaction_that_always_conflicts_makes_the_disk_fail)
+{
+    struct backend *be = sim_disk(51776);
+    sim_prepare();
+    store.conflicts = -1;
+    xenblk_setup();
+    check_true(!sim_drive(be));
+    check_true(sim_now < 20 * SECOND);
+    check_true(sim_logged("xen: xvde: its place in xenstore keeps changing"));
+    sim_check_clean();
+}
+
+
+/****************************************************************
+ * Replies that are wrong
+ ****************************************************************/
+
+// One bad reply: the request fails or not, it takes no longer than the limit,
+// and the request after it works.
+static void
+bad_reply(int n)
+{
+    static const int faults[] = {
+        STORE_ERROR, STORE_IGNORE, STORE_LOSE, STORE_LATE, STORE_BAD_ID,
+        STORE_BAD_TYPE, STORE_EMPTY, STORE_TWICE, STORE_NO_NUL, STORE_FULL,
+        STORE_SHORT,
+    };
+    if (n >= ARRAY_SIZE(faults))
+        return;
+    open_store();
+    store_write("/x/a", "first");
+    store_write("/x/b", "second");
+    store.fault_at = store.requests + 1;
+    store.fault = faults[n];
+    u64 begin = sim_now;
+    const char *value = xenstore_read("/x", "a");
+    if (faults[n] == STORE_TWICE)
+        check_string(value, "first");
+    else if (faults[n] == STORE_SHORT)
+        check_string(value, "firs");
+    else if (faults[n] == STORE_EMPTY)
+        check_string(value, "");
+    else if (faults[n] == STORE_NO_NUL)
+        check_equal(strlen(value), 100);
+    else if (faults[n] == STORE_FULL)
+        check_equal(strlen(value), XENSTORE_PAYLOAD_MAX);
+    else
+        check_true(!value);
+    check_true(sim_now - begin < 6 * SECOND);
+    check_string(xenstore_read("/x", "b"), "second");
+    sim_pass(10 * SECOND);
+    check_string(xenstore_read("/x", "a"), "first");
+    xenstore_close();
+    check_equal(xenstore_open(), 0);
+    check_string(xenstore_read("/x", "b"), "second");
+    close_store();
+}
+
+TEST(store_reply_that_is_wrong_or_missing_harms_no_other)
+{
+    check_each(11, bad_reply);
+}
+
+TEST(store_reply_of_impossible_length_is_refused)
+{
+    open_store();
+    store_write("/x/a", "first");
+    store.fault_at = store.requests + 1;
+    store.fault = STORE_LONG;
+    check_true(!xenstore_read("/x", "a"));
+    check_true(sim_logged("xenstore message of 4097 bytes is impossible"));
+    // its bytes are dropped, and the next reply is found behind them
+    check_string(xenstore_read("/x", "a"), "first");
+    close_store();
+}
+
+TEST(store_that_sends_4_GiB_is_given_up_within_the_limit)
+{
+    open_store();
+    store_write("/x/a", "first");
+    store.fault_at = store.requests + 1;
+    store.fault = STORE_HUGE;
+    u64 begin = sim_now;
+    check_true(!xenstore_read("/x", "a"));
+    check_true(!xenstore_read("/x", "a"));
+    check_true(sim_now - begin < 12 * SECOND);
+}
+
+static void
+strays(int n)
+{
+    u32 i;
+    sim_prepare();
+    for (i = 0; i <= n; i++) {
+        struct xsd_sockmsg msg = { XS_WATCH_EVENT, sim_random(5), 0, i * 7 };
+        store_raw(&msg, sizeof(msg));
+        store_raw(long_text(i * 7), i * 7);
+    }
+    sim_pass(MS);
+    check_equal(xen_platform_init(), 0);
+    check_equal(xenstore_setup(), 0);
+    store_write("/x/a", "first");
+    check_equal(xenstore_open(), 0);
+    check_string(xenstore_read("/x", "a"), "first");
+    close_store();
+}
+
+TEST(store_replies_to_somebody_else_are_dropped)
+{
+    check_each(20, strays);
+}
+
+// Indices that no ring can have.
+static void
+bad_index(int n)
+{
+    open_store();
+    store_write("/x/a", "first");
+    XENSTORE_RING_IDX *index = n & 1 ? &hv.store->rsp_prod : &hv.store->req_cons;
+    u32 wrong[] = { 1025, 1 << 20, 1u << 31, -1u - 1024 };
+    *index += n & 1 ? wrong[n / 2 % 4] : -wrong[n / 2 % 4];
+    store.dead = 1;
+    u64 begin = sim_now;
+    check_true(!xenstore_read("/x", "a"));
+    check_true(sim_now - begin < 6 * SECOND);
+    check_true(sim_logged("xen: xenstore ring indices"));
+}
+
+TEST(store_ring_with_impossible_indices_is_not_used)
+{
+    check_each(8, bad_index);
+}
+
+TEST(store_that_is_dead_costs_no_more_than_the_limit_and_says_so)
+{
+    open_store();
+    store.dead = 1;
+    u64 begin = sim_now;
+    check_true(!xenstore_read("/x", "a"));
+    check_true(sim_now - begin > 4 * SECOND);
+    check_true(sim_now - begin < 6 * SECOND);
+    check_true(sim_logged("no reply of xenstored"));
+    // the ring gets full
+    int i;
+    for (i = 0; i < 30; i++)
+        check_true(!xenstore_read("/x", long_text(80)));
+    check_true(sim_logged("xenstored does not take requests"));
+    check_true(sim_now - begin < 200 * SECOND);
+}
+
+TEST(store_that_was_stopped_for_a_while_is_used_again)
+{
+    open_store();
+    store_write("/x/a", "first");
+    store.stopped_until = sim_now + 60 * SECOND;
+    check_true(!xenstore_read("/x", "a"));
+    check_true(!xenstore_read("/x", "a"));
+    xenstore_close();
+    sim_pass(60 * SECOND);
+    check_equal(xenstore_open(), 0);
+    check_string(xenstore_read("/x", "a"), "first");
+    close_store();
+}
+
+TEST(store_that_answers_after_four_seconds_is_waited_for)
+{
+    open_store();
+    store_write("/x/a", "first");
+    store.stopped_until = sim_now + 4 * SECOND;
+    check_string(xenstore_read("/x", "a"), "first");
+    close_store();
+}
+
+
+/****************************************************************
+ * Reconnection, events
+ ****************************************************************/
+
+static void
+connected(void *arg)
+{
+    hv.store->connection = XENSTORE_CONNECTED;
+}
+
+TEST(store_that_reconnects_is_waited_for)
+{
+    store.reconnect_feature = 1;
+    sim_prepare();
+    hv.store->connection = XENSTORE_RECONNECT;
+    check_equal(xen_platform_init(), 0);
+    check_equal(xenstore_setup(), 0);
+    sim_at(sim_now + 3 * SECOND, connected, NULL);
+    check_equal(xenstore_open(), 0);
+    check_true(sim_now > 3 * SECOND);
+    store_write("/x/a", "first");
+    check_string(xenstore_read("/x", "a"), "first");
+    close_store();
+}
+
+TEST(store_that_reconnects_for_ever_is_given_up)
+{
+    store.reconnect_feature = 1;
+    sim_prepare();
+    hv.store->connection = XENSTORE_RECONNECT;
+    check_equal(xen_platform_init(), 0);
+    check_equal(xenstore_setup(), 0);
+    check_equal(xenstore_open(), -1);
+    check_true(sim_now < 6 * SECOND);
+    check_true(sim_logged("xenstored does not finish a reconnection"));
+    sim_check_clean();
+}
+
+TEST(store_without_the_feature_is_not_asked_about_a_reconnection)
+{
+    sim_prepare();
+    hv.store->connection = 0x12345678;
+    check_equal(xen_platform_init(), 0);
+    check_equal(xenstore_setup(), 0);
+    check_equal(xenstore_open(), 0);
+    close_store();
+}
+
+static void
+event_delay(int n)
+{
+    store.event_delay = n * 5 * US;
+    open_store();
+    store_write("/x/a", "first");
+    check_string(xenstore_read("/x", "a"), "first");
+    close_store();
+    sim_pass(SECOND);
+    sim_check_clean();
+}
+
+TEST(store_event_that_comes_after_its_reply_is_not_left_for_the_os)
+{
+    check_each(5, event_delay);
+}
+
+TEST(store_port_keeps_the_mask_that_it_had)
+{
+    sim_start();
+    hv.info->evtchn_mask[0] |= 1 << hv.store_port;
+    sim_prepare();
+    check_equal(xen_platform_init(), 0);
+    check_equal(xenstore_setup(), 0);
+    check_equal(xenstore_open(), 0);
+    check_true(hv.info->evtchn_mask[0] & 1 << hv.store_port);
+    close_store();
+    check_true(hv.info->evtchn_mask[0] & 1 << hv.store_port);
+}
+
+TEST(domain_without_a_store_gets_no_disk)
+{
+    sim_disk(51776);
+    sim_prepare();
+    hv.store_pfn = 0;
+    xenblk_setup();
+    check_equal(sim_drive_count, 0);
+    check_true(sim_logged("xen: no xenstore"));
+}
+
+TEST(grant_table_of_version_2_is_not_touched)
+{
+    sim_disk(51776);
+    sim_prepare();
+    hv.grant_version = 2;
+    xenblk_setup();
+    check_equal(sim_drive_count, 0);
+    check_true(sim_logged("xen: grant table is version 2"));
+    check_true(!hv.guest_grants);
+}
