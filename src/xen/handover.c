@@ -22,6 +22,8 @@
 struct drive_s *XenAttached VARLOW;
 u8 XenIdleTicks VARLOW;
 
+u8 XenNoCpuPorts VARFSEG;
+
 void
 xen_handover(void)
 {

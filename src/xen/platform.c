@@ -14,6 +14,7 @@
 #include "stacks.h" // yield
 #include "util.h" // timer_calc
 #include "x86.h" // cpuid
+#include "xenpv.h" // XenNoCpuPorts
 #include "xenpv-int.h" // xen_platform_init
 
 _Static_assert(sizeof(struct xen_hvm_param) == 16, "packing");
@@ -133,6 +134,7 @@ xen_platform_init(void)
     if (!xen_hypercall_page && make_hypercall_page(base))
         return -1;
     tsc_mhz = find_tsc_mhz(base);
+    XenNoCpuPorts = runningOnXen();
 
     u8 *window = find_window();
     marker = xen_alloc(sizeof(*marker));

@@ -34,8 +34,13 @@ int xenblk_covers(struct drive_s *drive);
 // its target.
 int xenblk_covers_lsi(u8 target, u8 lun);
 
-// handover.c: calls that tell that an OS is about to take over. They cost next
-// to nothing where no disk is attached.
+// handover.c: what 16-bit code needs. The hooks tell that an OS is about to take
+// over; they cost next to nothing where no disk is attached.
+
+// True where the ports of the A20 gate and of the NMI mask need not be touched:
+// a HVM guest of Xen has neither, and pays an exit to the device model.
+extern u8 XenNoCpuPorts;
+#define XEN_NO_CPU_PORTS (CONFIG_XEN_PV && GET_GLOBAL(XenNoCpuPorts))
 
 // To be called at the entry of int13, of int15, of int18, int19 and a reset,
 // and at each tick of the timer.
