@@ -32,7 +32,7 @@ LIMIT = 120         # seconds; the slowest run takes 8 on an idle machine
 
 bios = pytest.mark.parametrize('bios', BIOS)
 kind = pytest.mark.parametrize('kind', KINDS)
-program = pytest.mark.parametrize('program', ['hello', 'int13', 'disks', 'steps', 'bench'])
+program = pytest.mark.parametrize('program', ['hello', 'int13', 'disks', 'steps', 'bench', 'a20'])
 
 
 @pytest.fixture(scope='session', autouse=True)
