@@ -9,6 +9,9 @@
 // A set of states.
 #define STATE(s) (1 << XenbusState##s)
 
+// How often a change of state is tried.
+#define SWITCH_TRIES 3
+
 // While nothing changes, read the backend's state so often.
 #define STATE_PAUSE_US 500
 
@@ -68,14 +71,18 @@ wait_backend(struct xenbus_s *bus, int wanted, u32 limit, const char *what)
 }
 
 // Write our own state, after the nodes in `nodes`, which has a free last place.
+// It may be written again: a state that is not announced leaves the device in
+// nobody's hands.
 static int
 switch_state(struct xenbus_s *bus, struct xenstore_node_s *nodes, int count
              , int state)
 {
     char value[2] = { '0' + state, 0 };
+    int tries;
     nodes[count] = (struct xenstore_node_s){ state_node, value };
-    if (!xenstore_update(bus->node, nodes, count + 1))
-        return 0;
+    for (tries = 0; tries < SWITCH_TRIES && !xen_platform_moved(); tries++)
+        if (!xenstore_update(bus->node, nodes, count + 1))
+            return 0;
     dprintf(1, "xen: %s: could not switch to state %d\n", bus->name, state);
     return -1;
 }
@@ -186,6 +193,8 @@ xenbus_connect(struct xenbus_s *bus, grant_ref_t ring_ref, evtchn_port_t port
                , u32 limit)
 {
     char ref_text[12], port_text[12];
+    bus->ring_ref = ring_ref;
+    bus->port = port;
     snprintf(ref_text, sizeof(ref_text), "%u", ring_ref);
     snprintf(port_text, sizeof(port_text), "%u", port);
     struct xenstore_node_s nodes[4] = {
@@ -197,17 +206,38 @@ xenbus_connect(struct xenbus_s *bus, grant_ref_t ring_ref, evtchn_port_t port
     return wait_backend(bus, STATE(Connected), limit, "connect");
 }
 
+// Say whether it is our ring that the device is attached with.
+static int
+has_our_ring(struct xenbus_s *bus)
+{
+    u64 ref, port;
+    return !xenstore_read_number(bus->node, ring_ref_node, &ref)
+           && !xenstore_read_number(bus->node, port_node, &port)
+           && ref == bus->ring_ref && port == bus->port;
+}
+
+// A close did not come to its end. Say whether it is still ours to finish:
+// what was written without an answer may have been carried out, or not.
+static int
+is_our_close(struct xenbus_s *bus)
+{
+    int frontend, backend;
+    read_states(bus, &frontend, &backend);
+    if (frontend == XenbusStateClosed
+        || (frontend == XenbusStateInitialising
+            && backend == XenbusStateInitWait)
+        || (frontend == XenbusStateConnected && has_our_ring(bus)))
+        return 1;
+    owned(bus, frontend, backend);
+    return 0;
+}
+
 int
 xenbus_disconnect(struct xenbus_s *bus)
 {
     struct xenstore_node_s nodes[1];
-    int frontend, backend;
-    if (bus->closing) {
-        // a second try: is the device still as the first one left it?
-        read_states(bus, &frontend, &backend);
-        if (frontend != XenbusStateClosed)
-            return owned(bus, frontend, backend);
-    }
+    if (bus->closing && !is_our_close(bus))
+        return -1;
     bus->closing = 1;
     if (switch_state(bus, nodes, 0, XenbusStateClosed))
         return -1;

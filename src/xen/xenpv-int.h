@@ -184,6 +184,8 @@ struct xenbus_s {
     char node[32];                  // "device/vbd/51776"
     char backend[XENBUS_PATHSIZE];  // "/local/domain/0/backend/vbd/1/51776"
     domid_t domid;                  // the backend's domain
+    grant_ref_t ring_ref;           // what we published last
+    evtchn_port_t port;
     u8 closing;                     // 6 was written, the backend has not followed
 };
 

@@ -365,6 +365,9 @@ xenstore_update(const char *dir, const struct xenstore_node_s *nodes, int count)
         dprintf(1, "xen: writing %s/%s failed (%s)\n"
                 , dir, nodes[i].name, error);
         ret = -1;
+        if (!*error)
+            // no reply: later ones, if they come, are strays
+            break;
     }
     return ret;
 }
@@ -376,7 +379,7 @@ xenstore_begin(void)
     u64 tx_id;
     // the reply is a number with a NUL
     int len = request(XS_TRANSACTION_START, "", NULL, NULL, &text);
-    if (parse_number(text, len - 1, &tx_id)) {
+    if (len < 1 || text[len - 1] || parse_number(text, len - 1, &tx_id)) {
         dprintf(1, "xen: no xenstore transaction (%s)\n", text);
         return -1;
     }
