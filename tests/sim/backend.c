@@ -155,7 +155,7 @@ transfer(struct job *job)
         for (s = req->seg[i].first_sect; s <= req->seg[i].last_sect; s++) {
             u8 *data = job->pages[i] + s * 512;
             if ((sector >= be->bad_from && sector < be->bad_to)
-                || sector >= be->sectors)
+                || sector >= be->sectors - be->sectors % (be->sector_size / 512))
                 return BLKIF_RSP_ERROR;
             if (req->operation == BLKIF_OP_READ)
                 backend_sector(be, sector, data);
@@ -257,7 +257,7 @@ start(struct backend *be, struct blkif_request *req)
         fail("vbd %u: %u sectors from %llu are beyond the end at %llu", be->vbd
              , sectors, (u64)req->sector_number, be->sectors);
     u32 unit = be->sector_size / 512;
-    if (unit > 1 && (req->sector_number % unit || sectors % unit))
+    if (unit > 1 && !(be->sectors % unit) && (req->sector_number % unit || sectors % unit))
         fail("vbd %u: %u sectors from %llu are no whole sectors of %u bytes"
              , be->vbd, sectors, (u64)req->sector_number, be->sector_size);
     if (sectors > be->largest)
@@ -554,6 +554,7 @@ backends_move(void)
                 jobs[j] = NULL;
             }
         be->sring = NULL;
+        be->dirty = 0;
     }
     store_rm("/local");
     backends_start();

@@ -8,8 +8,8 @@
 static char *nodes_before[64];
 static xen_ulong_t mask_before[32];
 
-static void
-remember(void)
+void
+sim_remember(void)
 {
     int i;
     for (i = 0; i < backend_count; i++)
@@ -23,7 +23,7 @@ void
 sim_prepare(void)
 {
     sim_start();
-    remember();
+    sim_remember();
     prepared = 1;
 }
 
@@ -231,6 +231,9 @@ sim_write_unchecked(struct backend *be, u64 lba, u32 count)
         written_data(be, lba + i, generation, buf + i * 512);
     int ret = process(be, CMD_WRITE, lba, count, buf);
     check_margins(buf, size);
+    if (ret)
+        // nobody was promised anything
+        be->dirty = 0;
     for (i = 0; i < count; i++) {
         written_data(be, lba + i, generation, copy);
         check_memory(buf + i * 512, copy, 512);

@@ -12,6 +12,7 @@
 #define PAGE 4096
 
 struct sim_hv hv;
+void (*sim_step)(void);
 static int special_fd;
 
 int sim_is_window(void *page);
@@ -105,6 +106,12 @@ hv_map_grant(domid_t domid, grant_ref_t ref, int write)
         fail("grant %u is of %p, which is no page of the layer", ref, page);
     if (write && entry->flags & GTF_readonly)
         return NULL;
+    int other;
+    for (other = 0; other < XENGRANT_REFS; other++)
+        if (other != ref && hv.pins[other]
+            && hv.pinned_frame[other] == hv.pinned_frame[ref])
+            fail("page %p is granted again while a backend has it (%d, %d)"
+                 , page, other, ref);
     hv.pins[ref]++;
     entry->flags |= GTF_reading | (write ? GTF_writing : 0);
     return page;
@@ -299,6 +306,8 @@ hv_hypercall(u32 nr, u32 a1, u32 a2, u32 a3, int *args)
 {
     int ret = 0;
     *args = 2;
+    if (sim_step)
+        sim_step();
     if (nr == __HYPERVISOR_sched_op) {
         check_equal(a1, SCHEDOP_yield);
         sim_idle();
@@ -349,4 +358,5 @@ hv_move(domid_t domid)
     hv.grants[1] = (grant_entry_v1_t){ GTF_permit_access, 0, hv.store_pfn };
     backends_move();
     store_reset_ring();
+    sim_remember();
 }

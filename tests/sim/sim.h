@@ -50,6 +50,9 @@ void sim_idle(void);
 // Something happened: the next moments are short again.
 void sim_progress(void);
 
+// Called at every hypercall, also those that only wait.
+extern void (*sim_step)(void);
+
 // Let time pass while the layer does not run.
 void sim_pass(u64 ns);
 
@@ -288,6 +291,9 @@ int sim_write(struct backend *be, u64 lba, u32 count);
 // The same without the check for traces.
 int sim_read_unchecked(struct backend *be, u64 lba, u32 count);
 int sim_write_unchecked(struct backend *be, u64 lba, u32 count);
+
+// What is there now is what must be there when no int13 runs.
+void sim_remember(void);
 
 // Fail if anything shows that the firmware ran.
 void sim_check_clean(void);

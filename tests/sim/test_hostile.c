@@ -1,0 +1,570 @@
+// Backends and toolstacks that break the rules.
+//
+// Nothing they do may crash or hang the BIOS, corrupt memory or another disk,
+// or give wrong data with success.
+//
+// This file may be distributed under the terms of the GNU LGPLv3 license.
+
+#include "sim.h" // sim_boot
+
+static struct backend *bad, *good;
+
+static void
+boot_two(void)
+{
+    bad = sim_disk(51776);
+    good = sim_disk(51792);
+    bad->domid = 1;
+    good->domid = 2;
+    sim_boot();
+}
+
+// The other disk works, with all data right.
+static void
+check_good(void)
+{
+    u32 i;
+    for (i = 0; i < 10; i++) {
+        check_equal(sim_read_unchecked(good, 3000 * i, 128), 0);
+        check_equal(sim_write_unchecked(good, 100 * i, 20), 0);
+    }
+    for (i = 0; i < 10; i++)
+        check_equal(sim_read_unchecked(good, i * 100, 128), 0);
+    sim_check_image(good);
+}
+
+
+/****************************************************************
+ * Responses
+ ****************************************************************/
+
+static u32 wait_for;        // responses before the bad one
+
+// Bad responses. Each returns 1 if the response is to be pushed.
+static int
+other_id(struct backend *be, struct blkif_response *rsp)
+{
+    rsp->id = (rsp->id + 7) % 32;
+    return 1;
+}
+
+static int
+id_out_of_range(struct backend *be, struct blkif_response *rsp)
+{
+    rsp->id = 32;
+    return 1;
+}
+
+static int
+id_of_64_bits(struct backend *be, struct blkif_response *rsp)
+{
+    rsp->id |= 1ULL << 32;
+    return 1;
+}
+
+static int
+id_negative(struct backend *be, struct blkif_response *rsp)
+{
+    rsp->id = -1ULL;
+    return 1;
+}
+
+static int
+id_twice(struct backend *be, struct blkif_response *rsp)
+{
+    backend_push(be, rsp);
+    return 1;
+}
+
+static int
+other_operation(struct backend *be, struct blkif_response *rsp)
+{
+    rsp->operation = rsp->operation == BLKIF_OP_READ ? BLKIF_OP_WRITE
+                     : BLKIF_OP_READ;
+    return 1;
+}
+
+static int
+unknown_operation(struct backend *be, struct blkif_response *rsp)
+{
+    rsp->operation = 0xff;
+    return 1;
+}
+
+static int
+no_response(struct backend *be, struct blkif_response *rsp)
+{
+    return 0;
+}
+
+static int
+producer_jumps(struct backend *be, struct blkif_response *rsp)
+{
+    be->rsp_prod += 40;
+    return 1;
+}
+
+static int
+producer_jumps_far(struct backend *be, struct blkif_response *rsp)
+{
+    be->rsp_prod += 1u << 31;
+    return 1;
+}
+
+static int
+producer_goes_back(struct backend *be, struct blkif_response *rsp)
+{
+    be->rsp_prod -= 2;
+    return 1;
+}
+
+static int
+garbage(struct backend *be, struct blkif_response *rsp)
+{
+    memset(be->sring, 0xa5, 4096);
+    return 0;
+}
+
+static int (*const breaks[])(struct backend *be, struct blkif_response *rsp) = {
+    other_id, id_out_of_range, id_of_64_bits, id_negative, id_twice,
+    other_operation, unknown_operation, no_response, producer_jumps,
+    producer_jumps_far, producer_goes_back, garbage,
+};
+
+static int (*bad_response)(struct backend *be, struct blkif_response *rsp);
+
+static int
+once(struct backend *be, struct blkif_response *rsp)
+{
+    if (wait_for--)
+        return 1;
+    be->hook_response = NULL;
+    return bad_response(be, rsp);
+}
+
+// A response that is wrong in one of the ways, to a read or a write; the
+// backend has done the work, or keeps all pages mapped.
+static void
+broken_response(int n)
+{
+    bad_response = breaks[n % ARRAY_SIZE(breaks)];
+    n /= ARRAY_SIZE(breaks);
+    boot_two();
+    wait_for = n & 1 ? 3 : 0;
+    bad->keep_mapped = n & 2;
+    bad->hook_response = once;
+    u64 begin = sim_now;
+    int ret = n & 4 ? sim_write_unchecked(bad, 1000, 128)
+              : sim_read_unchecked(bad, 1000, 128);
+    if (ret != DISK_RET_ETIMEOUT)
+        fail("the call returned %02x", ret);
+    check_true(sim_now - begin < 60 * SECOND);
+    check_true(sim_logged("xen: xvde: backend "));
+    check_good();
+    // the disk is dead
+    begin = sim_now;
+    check_equal(sim_read_unchecked(bad, 5000, 1), DISK_RET_ETIMEOUT);
+    check_equal(sim_write_unchecked(bad, 5000, 1), DISK_RET_ETIMEOUT);
+    check_true(sim_now - begin < 20 * SECOND);
+    check_good();
+    if (!bad->keep_mapped)
+        sim_check_clean();
+}
+
+TEST(response_that_breaks_the_protocol_kills_the_disk_and_nothing_else)
+{
+    check_each(ARRAY_SIZE(breaks) * 8, broken_response);
+}
+
+static int status;
+
+static int
+bad_status(struct backend *be, struct blkif_response *rsp)
+{
+    rsp->status = status;
+    return 1;
+}
+
+static void
+failing_status(int n)
+{
+    static const s16 values[] = { -1, -2, -3, 1, 77, 32767, -32768 };
+    status = values[n % 7];
+    boot_two();
+    bad->hook_response = bad_status;
+    check_equal(n < 7 ? sim_read(bad, 1000, 9) : sim_write(bad, 1000, 9)
+                , DISK_RET_EBADTRACK);
+    // it is an error of these sectors, not of the disk
+    bad->hook_response = NULL;
+    check_equal(sim_read(bad, 1000, 9), 0);
+    check_good();
+}
+
+TEST(response_with_any_bad_status_fails_the_call_only)
+{
+    check_each(14, failing_status);
+}
+
+TEST(response_of_a_disk_cannot_answer_what_another_disk_has_lost)
+{
+    boot_two();
+    bad->hook_response = no_response;
+    check_equal(sim_read_unchecked(bad, 1000, 128), DISK_RET_ETIMEOUT);
+    bad_response = other_id;
+    u32 id;
+    for (id = 0; id < 8; id++) {
+        check_equal(sim_read_unchecked(good, 10000 * id, 1), 0);
+    }
+    wait_for = 0;
+    good->hook_response = once;
+    check_equal(sim_read_unchecked(good, 200000, 1), DISK_RET_ETIMEOUT);
+    check_true(sim_logged("xen: xvdf: backend answers a request that is not"));
+}
+
+TEST(response_after_the_limit_finds_nobody_and_no_page)
+{
+    boot_two();
+    bad->io_latency = 80 * SECOND;
+    u64 begin = sim_now;
+    check_equal(sim_read_unchecked(bad, 1000, 128), DISK_RET_ETIMEOUT);
+    check_true(sim_now - begin > 29 * SECOND);
+    check_true(sim_now - begin < 50 * SECOND);
+    check_true(sim_logged("xen: xvde: backend did not answer in time"));
+    check_good();
+    sim_pass(200 * SECOND);
+    check_good();
+}
+
+TEST(response_that_takes_20_seconds_is_waited_for)
+{
+    boot_two();
+    bad->io_latency = 20 * SECOND;
+    check_equal(sim_read(bad, 1000, 4), 0);
+    check_equal(sim_write(bad, 1000, 4), 0);
+}
+
+static void
+take_page(struct backend *be)
+{
+    be->keep_mapped = 1;
+}
+
+TEST(backend_that_keeps_pages_mapped_after_it_answered_is_not_used_again)
+{
+    boot_two();
+    bad->hook_io = take_page;
+    check_equal(sim_read_unchecked(bad, 1000, 128), DISK_RET_ETIMEOUT);
+    check_true(sim_logged("still maps pages of a request it answered"));
+    check_good();
+    check_equal(sim_read_unchecked(bad, 1000, 128), DISK_RET_ETIMEOUT);
+    check_good();
+}
+
+static void
+many_lost(int n)
+{
+    int i;
+    for (i = 0; i < 6; i++)
+        sim_disk(51712 + 16 * i)->domid = i;
+    sim_boot();
+    good = backends[5];
+    for (i = 0; i < 5; i++) {
+        backends[i]->hook_response = no_response;
+        backends[i]->keep_mapped = n & 1;
+        check_equal(n & 2 ? sim_write_unchecked(backends[i], 1000, 128)
+                    : sim_read_unchecked(backends[i], 1000, 128)
+                    , DISK_RET_ETIMEOUT);
+        // requests and pages get scarce: a call may fail, but not lie
+        sim_read_unchecked(good, 1000 * i, 128);
+        sim_write_unchecked(good, 1000 * i, 128);
+        sim_read_unchecked(good, 1000 * i, 128);
+        sim_check_image(good);
+    }
+    check_equal(sim_read_unchecked(good, 0, 1), 0);
+}
+
+TEST(backends_that_lose_all_requests_leave_wrong_data_to_nobody)
+{
+    check_each(4, many_lost);
+}
+
+
+/****************************************************************
+ * Events
+ ****************************************************************/
+
+static void
+storm(void *arg)
+{
+    int port;
+    for (port = 1; port < 64; port++)
+        hv_event(port);
+    sim_at(sim_now + 3 * US, storm, NULL);
+}
+
+TEST(event_storm_harms_nothing)
+{
+    boot_two();
+    storm(NULL);
+    check_equal(sim_read_unchecked(bad, 1000, 100), 0);
+    check_equal(sim_write_unchecked(bad, 1000, 100), 0);
+    check_good();
+}
+
+static int
+silent(u32 nr, u32 op, void *arg, int *ret)
+{
+    memset(hv.info->evtchn_pending, 0, sizeof(hv.info->evtchn_pending));
+    return 0;
+}
+
+TEST(events_that_never_come_are_not_needed)
+{
+    hv.hook = silent;
+    boot_two();
+    check_equal(sim_read(bad, 1000, 100), 0);
+    check_equal(sim_write(bad, 1000, 100), 0);
+}
+
+
+/****************************************************************
+ * Bad sectors
+ ****************************************************************/
+
+TEST(bad_sector_fails_only_calls_that_want_it)
+{
+    struct backend *be = sim_disk(51776);
+    be->bad_from = 10010;
+    be->bad_to = 10012;
+    sim_boot();
+    check_equal(sim_read(be, 10005, 5), 0);
+    check_equal(sim_read(be, 10012, 100), 0);
+    check_equal(sim_read(be, 10010, 1), DISK_RET_EBADTRACK);
+    check_equal(sim_read(be, 10005, 6), DISK_RET_EBADTRACK);
+    check_equal(sim_read(be, 10011, 9), DISK_RET_EBADTRACK);
+    check_equal(sim_read(be, 9900, 110), 0);
+    check_equal(sim_write(be, 10000, 10), 0);
+    check_equal(sim_write(be, 10009, 2), DISK_RET_EBADTRACK);
+    check_equal(sim_write(be, 10012, 3), 0);
+    sim_check_image(be);
+}
+
+TEST(bad_first_sector_leaves_a_disk_that_can_be_read_elsewhere)
+{
+    struct backend *be = sim_disk(51776);
+    be->bad_from = 0;
+    be->bad_to = 1;
+    sim_boot();
+    check_true(sim_drive(be));
+    check_equal(sim_read(be, 0, 1), DISK_RET_EBADTRACK);
+    check_equal(sim_read(be, 1, 100), 0);
+    check_true(sim_logged("xvde: its first sectors cannot be read"));
+    be->bad_to = 0;
+    check_equal(sim_read(be, 0, 1), 0);
+}
+
+TEST(write_that_fails_is_reported_and_leaves_no_lie_in_the_cache)
+{
+    struct backend *be = sim_disk(51776);
+    sim_boot();
+    check_equal(sim_read(be, 1000, 100), 0);
+    be->fail_writes = 1;
+    check_equal(sim_write(be, 1010, 5), DISK_RET_EBADTRACK);
+    check_equal(sim_write(be, 0, 1), DISK_RET_EBADTRACK);
+    be->fail_writes = 0;
+    check_equal(sim_read(be, 1000, 100), 0);
+    check_equal(sim_read(be, 0, 1), 0);
+    sim_check_image(be);
+}
+
+TEST(flush_that_fails_is_reported)
+{
+    struct backend *be = sim_disk(51776);
+    sim_boot();
+    be->fail_flush = BLKIF_RSP_ERROR;
+    check_true(sim_write_unchecked(be, 1010, 5) != 0);
+    check_true(sim_logged("xvde: flush failed"));
+    be->fail_flush = 0;
+    check_equal(sim_write(be, 1010, 5), 0);
+}
+
+TEST(flush_that_is_offered_but_not_supported_is_no_error)
+{
+    struct backend *be = sim_disk(51776);
+    sim_boot();
+    be->fail_flush = BLKIF_RSP_EOPNOTSUPP;
+    check_equal(sim_write_unchecked(be, 1010, 5), 0);
+}
+
+
+/****************************************************************
+ * Values of the store
+ ****************************************************************/
+
+// Boot with one odd disk: it becomes a drive or not, with a reason, and the
+// other disk works.
+static void
+boot_odd(struct backend *odd, int drive, const char *reason)
+{
+    good = sim_disk(51792);
+    good->domid = 2;
+    sim_boot_unchecked();
+    if (!!sim_drive(odd) != drive)
+        fail("it is %s drive", drive ? "no" : "a");
+    if (reason && !sim_logged(reason))
+        fail("nobody says \"%s\"", reason);
+    check_true(sim_logged(drive ? "xen: xvde: 51776, " : "xen: xvde: "));
+    sim_check_clean();
+    check_good();
+}
+
+static char digits[4097];
+
+static void
+odd_sectors(int n)
+{
+    static const struct {
+        const char *text, *reason;
+    } cases[] = {
+        { "0", "xvde: empty" }, { "1", "xvde: too small" },
+        { "1007", "xvde: too small" }, { "1008", NULL },
+        { "-1", "\"sectors\"" }, { "many", "\"sectors\"" },
+        { "", "\"sectors\"" }, { "12345678901234567890", "\"sectors\"" },
+        { "18446744073709551615", "\"sectors\"" },
+        { "999999999999999999", "too large" }, { digits, "\"sectors\"" },
+        { "5000\n", "\"sectors\"" }, { "0x5000", "\"sectors\"" },
+    };
+    memset(digits, '9', 4000);
+    struct backend *be = sim_disk(51776);
+    be->sectors_text = cases[n].text;
+    be->sectors = 1008;
+    boot_odd(be, !cases[n].reason, cases[n].reason);
+}
+
+TEST(backend_with_odd_sectors_is_refused_with_the_reason)
+{
+    check_each(13, odd_sectors);
+}
+
+static void
+odd_sector_size(int n)
+{
+    static const struct {
+        const char *text;
+        int ok;
+    } cases[] = {
+        { "0", 0 }, { "1", 0 }, { "256", 0 }, { "511", 0 }, { "512", 1 },
+        { "513", 0 }, { "1024", 1 }, { "1536", 0 }, { "2048", 1 },
+        { "4096", 1 }, { "8192", 0 }, { "65536", 0 }, { "2147483648", 0 },
+        { "4294967808", 0 }, { "big", 0 }, { "-512", 0 },
+    };
+    struct backend *be = sim_disk(51776);
+    be->sector_size_text = cases[n].text;
+    be->sector_size = cases[n].ok ? atoi(cases[n].text) : 512;
+    boot_odd(be, cases[n].ok, cases[n].ok ? NULL : "sector");
+    if (cases[n].ok) {
+        check_equal(sim_read(be, 1001, 77), 0);
+        check_equal(sim_write(be, 1001, 77), 0);
+        check_equal(sim_drive(be)->blksize, 512);
+    }
+}
+
+TEST(backend_with_sectors_of_odd_size_is_refused)
+{
+    check_each(16, odd_sector_size);
+}
+
+static void
+odd_sectors_of_4096(int n)
+{
+    struct backend *be = sim_disk(51776);
+    be->sector_size = 4096;
+    be->sectors = 8 * 1000 + n;
+    boot_odd(be, 1, NULL);
+    sim_read(be, be->sectors - 1, 1);
+    sim_write(be, be->sectors - 1, 1);
+    check_equal(sim_read(be, 7900, 90), 0);
+}
+
+TEST(disk_of_4096_byte_sectors_that_ends_within_one_is_not_read_beyond)
+{
+    check_each(8, odd_sectors_of_4096);
+}
+
+// Nodes of the frontend that the toolstack writes.
+static void
+odd_frontend(int n)
+{
+    static char path[300];
+    memset(path, 'p', 299);
+    path[0] = '/';
+    static const struct {
+        const char *node, *value;
+    } cases[] = {
+        { "backend", "" }, { "backend", NULL }, { "backend", "relative/path" },
+        { "backend", path }, { "backend", "/nowhere" }, { "backend-id", NULL },
+        { "backend-id", "" }, { "backend-id", "-1" }, { "backend-id", "dom0" },
+        { "backend-id", "32752" }, { "backend-id", "65536" },
+        { "backend-id", "4294967296" },
+    };
+    struct backend *be = sim_disk(51776);
+    sim_prepare();
+    char node[128];
+    snprintf(node, sizeof(node), "%s/%s", be->frontend, cases[n].node);
+    if (cases[n].value)
+        store_write(node, cases[n].value);
+    else
+        store_rm(node);
+    u64 begin = sim_now;
+    xenblk_setup();
+    sim_post = 0;
+    check_true(!sim_drive(be));
+    check_true(sim_now - begin < 12 * SECOND);
+    check_true(sim_logged("xen: xvde: "));
+    check_equal(be->connects, 0);
+}
+
+TEST(frontend_with_odd_nodes_is_refused_with_a_reason)
+{
+    check_each(12, odd_frontend);
+}
+
+TEST(list_with_names_that_are_no_disks_is_read_all_the_same)
+{
+    static const char *names[] = {
+        "abc", "51712x", "-1", "4294967296", "99999999999999999999", "0",
+        "268435456268435456", "51 712", "suspend",
+    };
+    int i;
+    struct backend *be = sim_disk(51776);
+    sim_prepare();
+    for (i = 0; i < ARRAY_SIZE(names); i++)
+        store_printf("1", "/local/domain/7/device/vbd/%s/state", names[i]);
+    xenblk_setup();
+    check_equal(sim_drive_count, 1);
+    check_true(sim_drive(be));
+}
+
+TEST(list_that_fills_a_whole_message_is_read)
+{
+    int i;
+    sim_disk(51776);
+    sim_prepare();
+    // names of 16 bytes with their NUL, and "51776"
+    for (i = 0; i < 255; i++)
+        store_printf("", "/local/domain/7/device/vbd/disk%011u", i);
+    store_printf("", "/local/domain/7/device/vbd/123456789");
+    xenblk_setup();
+    check_equal(sim_drive_count, 1);
+}
+
+TEST(properties_that_appear_only_when_connected_are_found)
+{
+    struct backend *early = sim_disk(51776), *late = sim_disk(51792);
+    early->early = 1;
+    early->kind = "qdisk";
+    late->early = 0;
+    sim_boot();
+    check_true(sim_drive(early));
+    check_true(sim_drive(late));
+}

@@ -1,0 +1,195 @@
+// The domain is saved and restored, or migrates, at every point of a call: the
+// pages, event channels and requests of before are gone, the other end is new.
+//
+// This file may be distributed under the terms of the GNU LGPLv3 license.
+
+#include "sim.h" // hv_move
+
+#include <sys/mman.h>
+
+static int steps_left;
+static u32 *steps;
+
+static void
+move(void)
+{
+    if (!steps_left--)
+        hv_move(hv.domid + 1);
+}
+
+static void
+count(void)
+{
+    ++*steps;
+}
+
+static void
+alloc_steps(void)
+{
+    steps = mmap(NULL, 4, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS
+                 , -1, 0);
+}
+
+static struct backend *
+boot_some(int disks)
+{
+    int i;
+    for (i = 0; i < disks; i++)
+        sim_disk(51776 + 16 * i)->domid = i;
+    sim_boot();
+    return backends[0];
+}
+
+// Reads, writes, or both, with a move on the way.
+static int reading;
+
+static void
+calls(struct backend *be)
+{
+    if (reading) {
+        check_equal(sim_read(be, 1000, 128), 0);
+        check_equal(sim_read(be, 100000, 3), 0);
+    } else {
+        check_equal(sim_write(be, 1000, 128), 0);
+    }
+    sim_check_image(be);
+}
+
+static void
+count_calls(int n)
+{
+    struct backend *be = boot_some(1);
+    sim_step = count;
+    calls(be);
+}
+
+static void
+move_in_call(int n)
+{
+    struct backend *be = boot_some(1);
+    steps_left = n;
+    sim_step = move;
+    calls(be);
+    sim_step = NULL;
+    calls(be);
+    check_equal(sim_read(be, 1000, 128), 0);
+    check_equal(hv.domid, 8);
+}
+
+TEST(move_in_the_middle_of_a_read_is_not_noticed)
+{
+    alloc_steps();
+    reading = 1;
+    check_each(1, count_calls);
+    check_true(*steps > 50);
+    check_each(*steps, move_in_call);
+}
+
+TEST(move_in_the_middle_of_a_write_is_not_noticed)
+{
+    alloc_steps();
+    check_each(1, count_calls);
+    check_true(*steps > 50);
+    check_each(*steps, move_in_call);
+}
+
+static void
+count_post(int n)
+{
+    sim_step = count;
+    boot_some(3);
+}
+
+static void
+move_in_post(int n)
+{
+    steps_left = n;
+    sim_step = move;
+    boot_some(3);
+    check_equal(sim_drive_count, 3);
+    int i;
+    for (i = 0; i < 3; i++)
+        check_equal(sim_read(backends[i], 1000, 128), 0);
+}
+
+TEST(move_in_the_middle_of_post_is_not_noticed)
+{
+    alloc_steps();
+    check_each(1, count_post);
+    check_true(*steps > 50);
+    check_each(*steps, move_in_post);
+}
+
+TEST(move_between_two_calls_is_not_noticed)
+{
+    struct backend *be = boot_some(2);
+    check_equal(sim_read(be, 1000, 128), 0);
+    hv_move(100);
+    check_equal(sim_read(be, 1000, 128), 0);
+    check_equal(sim_read(be, 50000, 128), 0);
+    check_equal(sim_write(backends[1], 50000, 128), 0);
+    hv_move(101);
+    sim_pass(10 * SECOND);
+    check_equal(sim_write(be, 50000, 128), 0);
+    check_equal(sim_read(backends[1], 50000, 128), 0);
+}
+
+TEST(move_of_which_there_are_many_ends)
+{
+    struct backend *be = boot_some(1);
+    int i;
+    for (i = 0; i < 30; i++) {
+        steps_left = 20 + i;
+        sim_step = move;
+        check_equal(sim_read(be, 3000 * i, 10), 0);
+    }
+}
+
+static int every;
+
+static void
+move_often(void)
+{
+    if (!(++every % 25))
+        hv_move(hv.domid + 1);
+}
+
+TEST(move_again_and_again_does_not_hang_the_call)
+{
+    struct backend *be = boot_some(1);
+    sim_step = move_often;
+    u64 begin = sim_now;
+    check_true(sim_read_unchecked(be, 1000, 10) != 0);
+    check_true(sim_now - begin < 120 * SECOND);
+    sim_step = NULL;
+    check_equal(sim_read(be, 1000, 10), 0);
+}
+
+TEST(pause_of_an_hour_in_the_middle_of_a_call_is_no_timeout)
+{
+    struct backend *be = boot_some(1);
+    int n;
+    for (n = 0; n < 40; n++) {
+        // the guest does not run, the others do
+        void pause_at(int n);
+        pause_at(n);
+        check_equal(sim_read(be, 2000 * n, 10), 0);
+        sim_step = NULL;
+    }
+}
+
+static int pause_left;
+
+static void
+pause(void)
+{
+    if (!pause_left--)
+        sim_pass(3600 * SECOND);
+}
+
+void
+pause_at(int n)
+{
+    pause_left = n;
+    sim_step = pause;
+}
