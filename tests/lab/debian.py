@@ -51,7 +51,7 @@ def as_root(args):
 
 
 def key(*parts):
-    """A short name for what is made from these parts: strings, bytes, and files by their content."""
+    """A short name for what is made from these parts: text, bytes, and files by content."""
     digest = hashlib.sha256()
     for part in parts:
         data = part.read_bytes() if isinstance(part, pathlib.Path) else part

@@ -12,9 +12,9 @@ from debian import CACHE, HERE, Step, as_root, command, forget_old, initramfs, k
 PACKAGES = ["iproute2", "kmod", "mount", "procps", "qemu-guest-agent", "qemu-system-xen",
             "sysvinit-core", "xen-utils-4.17", "xen-utils-common"]
 HYPERVISOR = "xen-hypervisor-4.17-amd64"
-MODULES = ["virtio_pci", "virtio_blk", "virtio_scsi", "virtio_console", "sd_mod", "crc32c_generic", "ext4",
-           "loop", "xen-evtchn", "xen-gntdev", "xen-gntalloc", "xen-privcmd", "xenfs",
-           "xen-blkback", "xen-netback"]
+MODULES = ["virtio_pci", "virtio_blk", "virtio_scsi", "virtio_console", "sd_mod",
+           "crc32c_generic", "ext4", "loop", "xen-evtchn", "xen-gntdev", "xen-gntalloc",
+           "xen-privcmd", "xenfs", "xen-blkback", "xen-netback"]
 FILES = ["agent", "block", "boot", "inittab"]
 
 # mmdebstrap runs this with the new root as its argument, /proc and others still mounted in it:

@@ -151,9 +151,10 @@ class Lab:
 
     def detach(self, device):
         """Unplug a disk from dom0."""
-        self.run(f"echo 1 >/sys/block/{device.removeprefix('/dev/')}/device/delete")
         name, _ = self.images.pop(device)
         self.machine.qmp.call("device_del", {"id": name})
+        block = device.replace("/dev/", "/sys/block/")
+        self.run(f"while [ -e {block} ]; do sleep 0.02; done", 10)
 
     def read_back(self, device):
         """The content of an attached disk (bytes), with all that guests have written."""

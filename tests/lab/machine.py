@@ -122,10 +122,12 @@ class Machine:
         for what, (_, theirs) in sockets.items():
             args += ["-chardev", f"socket,id={what},fd={theirs.fileno()}"]
         with open(self.qemu_log, "wb") as log:
+            # A session of its own, so that Ctrl-C at the terminal does not reach QEMU.
             # pylint: disable=consider-using-with,subprocess-popen-preexec-fn
             self.process = subprocess.Popen(
                 [*args, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                cwd=directory, pass_fds=[*inherited, *files], preexec_fn=die_with_parent)
+                cwd=directory, pass_fds=[*inherited, *files], start_new_session=True,
+                preexec_fn=die_with_parent)
         for _, theirs in sockets.values():
             theirs.close()
         self.qmp = Channel(sockets["qmp"][0], f"QEMU (see {self.qemu_log})")

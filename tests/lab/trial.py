@@ -1,8 +1,22 @@
 """Guests on the layer: their course from creation to the last line that they print."""
 
-from lab import CommandError, Guest, guest_config
+from lab import CommandError, Guest as LabGuest, guest_config
 
 END = r"^TEST (PASS|FAIL) "
+
+
+class Guest(LabGuest):
+    """A guest that can be paused."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.begin = self.position
+
+    def pause(self):
+        self.lab.run(f"xl pause {self.domid}")
+
+    def unpause(self):
+        self.lab.run(f"xl unpause {self.domid}")
 
 
 def create(lab, disks, bios, **settings):
@@ -16,9 +30,7 @@ def create(lab, disks, bios, **settings):
     except CommandError as error:
         log = lab.run(f"tail -n 30 /var/log/xen/qemu-dm-{name}.log 2>/dev/null || true")
         raise CommandError(f"{error}--- device model\n{log}") from error
-    guest = Guest(lab, name, int(lab.run(f"xl domid {name}")), position)
-    guest.begin = position
-    return guest
+    return Guest(lab, name, int(lab.run(f"xl domid {name}")), position)
 
 
 def lines(guest):
