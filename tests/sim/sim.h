@@ -10,7 +10,6 @@
 
 #include "../unit/host.h" // xenapi.h
 #include "std/disk.h" // DISK_RET_SUCCESS
-#include "xenpv.h" // xen_process_op
 
 #define US 1000ULL
 #define MS (1000 * US)

@@ -403,6 +403,9 @@ take_request(struct store_request *request)
     if (fault == STORE_ERROR && request->msg.type == XS_TRANSACTION_END
         && store.transactions)
         store.transactions--;
+    if (fault == STORE_ERROR && request->msg.type == XS_RM
+        && !strcmp(store.error ?: "", "ENOENT"))
+        store_rm(request->path);
     if (fault == STORE_ERROR)
         reply_error(request, STORE_NORMAL, store.error ?: "EIO");
     else if (fault != STORE_IGNORE)

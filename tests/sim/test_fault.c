@@ -87,7 +87,7 @@ run(void)
 static void
 recover(void)
 {
-    int i, registered = 0;
+    int i, registered = 0, dead = 0;
     for (i = 0; i < disks; i++) {
         struct backend *be = backends[i];
         if (!sim_drive(be)) {
@@ -97,9 +97,13 @@ recover(void)
         }
         registered++;
         int ret = sim_read_unchecked(be, 9000, 3);
-        if (ret == DISK_RET_ETIMEOUT && sim_logged("did not answer in time"))
+        if (ret == DISK_RET_ETIMEOUT
+            && (sim_logged("did not answer in time")
+                || sim_logged("still maps our pages"))) {
             // its pages may still be written to: it is not used any more
+            dead++;
             continue;
+        }
         if (ret)
             fail("vbd %u: reads after the fault fail with %02x", be->vbd, ret);
         ret = sim_write_unchecked(be, 9000, 3);
@@ -107,7 +111,7 @@ recover(void)
             fail("vbd %u: writes after the fault fail with %02x", be->vbd, ret);
         sim_check_image(be);
     }
-    if (registered == disks)
+    if (registered == disks && !dead)
         sim_check_clean();
 }
 
@@ -216,6 +220,7 @@ TEST(fault_of_a_store_request_that_is_to_be_repeated_is_survived)
     each_request(STORE_ERROR, "EAGAIN");
 }
 
+// A node that is there is not found; what is to be removed is gone.
 TEST(fault_of_a_store_request_that_finds_nothing_is_survived)
 {
     each_request(STORE_ERROR, "ENOENT");

@@ -190,6 +190,7 @@ TEST(device_whose_close_failed_is_left_alone_once_an_os_has_taken_it)
     check_equal(sim_read_unchecked(be, 1000, 10), 0);
     sim_pass(10 * SECOND);
     set_states(be, XenbusStateConnected, XenbusStateConnected);
+    store_printf("8", "%s/ring-ref", be->frontend);
     store.hook = no_writes;
     check_true(sim_read_unchecked(be, 70000, 10) != 0);
 }

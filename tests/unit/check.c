@@ -23,6 +23,18 @@
 static struct check_test *first, **last = &first;
 static int only_case = -1;
 
+// Leave this process; a measurement of coverage is kept.
+static void __attribute__((noreturn))
+leave(int status)
+{
+    extern void __gcov_dump(void);
+    fflush(NULL);
+#ifdef COVERAGE
+    __gcov_dump();
+#endif
+    _exit(status);
+}
+
 void
 check_add(struct check_test *test)
 {
@@ -39,8 +51,7 @@ check_fail(const char *file, int line, const char *fmt, ...)
     vfprintf(stderr, fmt, args);
     fprintf(stderr, "\n");
     va_end(args);
-    fflush(NULL);
-    _exit(1);
+    leave(1);
 }
 
 void
@@ -75,8 +86,7 @@ run_process(void (*body)(void *arg), void *arg, FILE *output)
         dup2(fileno(output), 2);
         alarm(LIMIT_SECONDS);
         body(arg);
-        fflush(NULL);
-        _exit(0);
+        leave(0);
     }
     int status;
     waitpid(pid, &status, 0);
@@ -131,8 +141,7 @@ check_each(int count, void (*body)(int n))
     char numbers[600] = "";
     if (only_case >= 0 && only_case < count && count > 1) {
         body(only_case);
-        fflush(NULL);
-        _exit(0);
+        leave(0);
     }
     struct each each = { body, 0 };
     for (; each.n < count; each.n++) {

@@ -11,6 +11,7 @@
 #undef __always_inline
 
 #include "block.h" // struct drive_s
+#include "xenpv.h" // DTYPE_XEN
 #include "xenpv-int.h" // xenvdev_decode
 
 #undef memcpy

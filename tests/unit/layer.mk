@@ -11,13 +11,15 @@
 # SeaBIOS counts from null pointers (list.h) and shifts into the sign on purpose
 SANITIZE = -fsanitize=address,undefined -fno-sanitize=pointer-overflow,shift-base \
     -fno-sanitize-recover=all
+OPTIMIZE = -O1
 
 # the host's side: its own <string.h>, SeaBIOS's "string.h"
-HOST_FLAGS = -m32 -std=gnu11 -O1 -g -Wall -Wno-unused-function -fno-pie -fno-omit-frame-pointer \
-    -iquote $(TREE)/out -iquote $(TREE)/src -iquote $(LAYER) -DMODE16=0 -DMODESEGMENT=0 $(SANITIZE)
+HOST_FLAGS = -m32 -std=gnu11 $(OPTIMIZE) -g -Wall -Wno-unused-function -fno-pie -fno-omit-frame-pointer \
+    -iquote $(TREE)/out -iquote $(TREE)/src -iquote $(LAYER) -DMODE16=0 -DMODESEGMENT=0 $(SANITIZE) \
+    $(if $(MEASURE),-DCOVERAGE)
 
-LAYER_FLAGS = -m32 -march=i386 -std=gnu11 -O1 -g -Wall -ffreestanding -fno-pie -fno-omit-frame-pointer \
-    -fno-strict-aliasing -I$(TREE)/out -I$(TREE)/src -DMODE16=0 -DMODESEGMENT=0 $(SANITIZE)
+LAYER_FLAGS = -m32 -march=i386 -std=gnu11 $(OPTIMIZE) -g -Wall -ffreestanding -fno-pie -fno-omit-frame-pointer \
+    -fno-strict-aliasing -I$(TREE)/out -I$(TREE)/src -DMODE16=0 -DMODESEGMENT=0 $(SANITIZE) $(MEASURE)
 
 REPLACE = -e 's/^\t(cpuid|rdtsc|wrmsr)$$/\tcall sim_\1/'
 RENAME = $(foreach name,snprintf printf free,--redefine-sym $(name)=bios_$(name))
