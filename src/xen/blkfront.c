@@ -91,17 +91,15 @@ close_device(struct xendisk_s *disk)
         disk->attached = 0;
         xenblk->attached--;
     }
-    if (xenbus_disconnect(&disk->bus))
+    if (xenbus_disconnect(&disk->bus) || xen_platform_moved()
+        || blkring_close(&disk->ring))
         // the next int13 will try again; until then nothing is taken back
         return -1;
-    if (blkring_close(&disk->ring)) {
-        disk->dead = 1;
-        return -1;
-    }
     return xenbus_release(&disk->bus);
 }
 
-// The domain has moved: nothing of what was under way exists any more.
+// The domain has moved: nothing of what was under way exists any more, but what
+// was asked of the new xenstored before that was noticed will be answered.
 static void
 forget_all(void)
 {
@@ -113,6 +111,12 @@ forget_all(void)
         blkring_forget(&disk->ring);
     }
     xenblk->attached = 0;
+    xenstore_close();
+    if (xenstore_open())
+        return;
+    // replies come in order: this one is the last
+    xenstore_read("domid", NULL);
+    xenstore_close();
 }
 
 // Attach to the backend. On success the store is open as well.
@@ -658,7 +662,7 @@ read_properties(struct xendisk_s *disk)
         return refuse(disk, "too small, not even a cylinder");
     if ((sectors - 1) >> xenblk->cache.shift >= (u32)-1)
         return refuse(disk, "too large");
-    disk->sectors = sectors;
+    disk->sectors = sectors & -(size / DISK_SECTOR_SIZE);
     disk->sector_size = size;
     if (info & VDISK_CDROM)
         disk->cdrom = 1;
@@ -847,39 +851,40 @@ alloc_cache(void)
     return 0;
 }
 
-// Attach to all disks at the same time, once. Returns -1 if the domain has
-// moved meanwhile.
-static int
+// Find the disks, and attach to all of them at the same time.
+static void
 probe_once(void)
 {
-    int i, moved;
+    int i;
+    if (!xenblk->count)
+        list_disks();
+    if (!xenblk->count
+        || (!xenblk->cache.mem && (blkring_setup() || alloc_cache())))
+        return;
     xenblk->probing = xenblk->count;
     for (i = 0; i < xenblk->count; i++)
         run_thread(probe_disk, xenblk->disks[i]);
     while (xenblk->probing)
         // each thread ends within its deadlines
         yield();
-    moved = xen_platform_moved();
-    if (moved)
-        forget_all();
-    xenstore_close();
-    return moved ? -1 : 0;
 }
 
-// Find the disks, and find out about each.
+// The same, and once more in a domain that has moved meanwhile.
 static void
 probe_disks(void)
 {
-    int tries = 0;
-    if (xenstore_open())
-        return;
-    list_disks();
-    if (!xenblk->count || alloc_cache() || blkring_setup()) {
-        xenstore_close();
-        return;
-    }
-    while (probe_once() && ++tries < MOVES_MAX && !xenstore_open())
+    int tries;
+    for (tries = 0; tries < MOVES_MAX; tries++) {
+        if (xenstore_open())
+            return;
+        probe_once();
+        if (!xen_platform_moved()) {
+            xenstore_close();
+            return;
+        }
         dprintf(1, "xen: the domain has moved, once more\n");
+        forget_all();
+    }
 }
 
 void

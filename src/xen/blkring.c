@@ -95,7 +95,8 @@ is_under_way(struct blkring_s *ring, u32 id)
     return requests->queued & (1u << id) && requests->list[id].ring == ring;
 }
 
-// End the grants of a request. Returns -1 if one is still mapped.
+// End the grants of a request. Returns -1 if one is still mapped: then the
+// request stays under way.
 static int
 end_request(int id)
 {
@@ -103,7 +104,8 @@ end_request(int id)
     for (segment = 0; segment < requests->list[id].segments; segment++)
         if (xengrant_end(SEGMENT_REF(id, segment)))
             ret = -1;
-    requests->queued &= ~(1u << id);
+    if (!ret)
+        requests->queued &= ~(1u << id);
     return ret;
 }
 
@@ -119,13 +121,15 @@ blkring_close(struct blkring_s *ring)
             if (end_request(id))
                 ret = -1;
         }
+    if (ret) {
+        dprintf(1, "xen: %s: backend has closed, but still maps our pages\n"
+                , ring->name);
+        return -1;
+    }
     xenevtchn_close(ring->port);
     xenevtchn_set_mask(ring->port, ring->was_masked);
     ring->port = 0;
-    if (ret)
-        dprintf(1, "xen: %s: backend has closed, but still maps our pages\n"
-                , ring->name);
-    return ret;
+    return 0;
 }
 
 void

@@ -46,17 +46,6 @@ xenevtchn_settle(void)
     vcpu->evtchn_upcall_pending = 0;
 }
 
-int
-xenevtchn_open(domid_t remote)
-{
-    struct evtchn_alloc_unbound alloc = {
-        .dom = DOMID_SELF, .remote_dom = remote,
-    };
-    int ret = xen_hypercall2(__HYPERVISOR_event_channel_op
-                             , EVTCHNOP_alloc_unbound, (u32)&alloc);
-    return ret ?: alloc.port;
-}
-
 void
 xenevtchn_close(evtchn_port_t port)
 {
@@ -66,6 +55,24 @@ xenevtchn_close(evtchn_port_t port)
     if (ret)
         dprintf(1, "xen: closing event channel %u failed (%d)\n", port, ret);
     xenevtchn_clear(port);
+}
+
+int
+xenevtchn_open(domid_t remote)
+{
+    struct evtchn_alloc_unbound alloc = {
+        .dom = DOMID_SELF, .remote_dom = remote,
+    };
+    int ret = xen_hypercall2(__HYPERVISOR_event_channel_op
+                             , EVTCHNOP_alloc_unbound, (u32)&alloc);
+    if (ret)
+        return ret;
+    if (xen_platform_moved()) {
+        // nobody else would close it
+        xenevtchn_close(alloc.port);
+        return -1;
+    }
+    return alloc.port;
 }
 
 void

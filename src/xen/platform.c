@@ -219,25 +219,32 @@ xen_platform_moved(void)
 int
 xen_platform_map(evtchn_port_t *store_port)
 {
+    // from here on a move is noticed
+    if (open_marker())
+        return -1;
     // Whoever set version 2 owns the table: its entries are not ours to read.
     struct gnttab_get_version version = { .dom = DOMID_SELF };
     int ret = xen_hypercall3(__HYPERVISOR_grant_table_op, GNTTABOP_get_version
                              , (u32)&version, 1);
     if (!ret && version.version != 1) {
         dprintf(1, "xen: grant table is version %u\n", version.version);
-        return -1;
+        goto fail;
     }
     if (map_page(XENMAPSPACE_shared_info, xen_info)
         || map_page(XENMAPSPACE_grant_table, xen_grants))
-        return -1;
+        goto fail;
 
     xen_store = (void*)(hvm_param(HVM_PARAM_STORE_PFN) * PAGE_SIZE);
     *store_port = hvm_param(HVM_PARAM_STORE_EVTCHN);
     if (!xen_store || !*store_port) {
         dprintf(1, "xen: no xenstore\n");
-        return -1;
+        goto fail;
     }
-    return open_marker();
+    return 0;
+
+fail:
+    xen_platform_unmap();
+    return -1;
 }
 
 void

@@ -211,8 +211,12 @@ xenstore_open(void)
 void
 xenstore_close(void)
 {
-    if (xen_platform_moved())
+    if (xen_platform_moved()) {
+        // the port may be the new domain's already, which begins unmasked
+        xenevtchn_clear(store->port);
+        xenevtchn_set_mask(store->port, 0);
         return;
+    }
     // The event of the last reply comes a moment after its bytes: wait until
     // none has come for a while, else the OS would find it.
     struct xenwait_s wait;
