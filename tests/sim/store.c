@@ -448,6 +448,8 @@ process(void *arg)
 static void
 notified(void *arg)
 {
+    if (store.dead)
+        return;
     sim_cancel(process, NULL);
     sim_at(sim_now + store.latency, process, NULL);
 }

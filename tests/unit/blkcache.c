@@ -9,10 +9,26 @@ static u8 mem[8 << 20] __aligned(4096);
 
 #define MANY_CHUNKS (1u << 31)
 
+// What a first read takes, in bytes.
+#define START (256 << 10)
+
 static void
 init(u32 size)
 {
-    blkcache_init(&cache, mem, size);
+    blkcache_init(&cache, mem, size, START);
+}
+
+static u32
+slot_size(void)
+{
+    return BLKRING_SECTOR << cache.shift;
+}
+
+// The longest run.
+static u32
+max_run(void)
+{
+    return cache.count * 3 / 4;
 }
 
 // Read a chunk and what follows, as blkfront.c does. Returns the chunks read.
@@ -41,13 +57,18 @@ count_valid(void)
 TEST(cache_slots_share_its_memory_without_overlap)
 {
     u32 size;
-    for (size = 64 << 10; size <= sizeof(mem); size *= 2) {
+    for (size = 96 << 10; size <= sizeof(mem); size += 4096) {
         init(size);
-        u32 slot_size = BLKRING_SECTOR << cache.shift;
-        check_equal(slot_size, size / BLKCACHE_SLOTS);
+        check_true(cache.count >= BLKCACHE_SLOTS_MIN);
+        check_true(cache.count <= BLKCACHE_SLOTS);
+        check_true(cache.count * slot_size() <= size);
+        check_true(cache.count * slot_size() > size * 2 / 3);
+        check_equal(slot_size() % 4096, 0);
+        // an int13 of 64 KiB touches no more chunks than a run may have
+        check_true(65536 / slot_size() + 1 <= max_run());
         int i;
-        for (i = 0; i < BLKCACHE_SLOTS; i++)
-            check_equal((u8*)blkcache_mem(&cache, i) - mem, i * slot_size);
+        for (i = 0; i < cache.count; i++)
+            check_equal((u8*)blkcache_mem(&cache, i) - mem, i * slot_size());
     }
 }
 
@@ -104,7 +125,6 @@ TEST(cache_drops_one_chunk_one_disk_or_all)
         blkcache_enter(&cache, blkcache_take(&cache, 0), chunk % 4, chunk, 1);
     blkcache_drop(&cache, 0, 5); // no such chunk of this disk
     check_equal(count_valid(), BLKCACHE_SLOTS);
-    blkcache_drop_disk(&cache, 2);
     check_equal(count_valid(), BLKCACHE_SLOTS * 3 / 4);
     for (chunk = 0; chunk < BLKCACHE_SLOTS; chunk++)
         check_equal(blkcache_find(&cache, chunk % 4, chunk) >= 0
@@ -131,12 +151,13 @@ TEST(cache_never_gives_out_a_lost_slot)
 TEST(cache_never_gives_out_a_slot_twice_within_a_window)
 {
     int lost, n;
-    for (lost = 0; lost <= BLKCACHE_SLOTS; lost++) {
+    init(128 << 10);
+    for (lost = 0; lost <= cache.count; lost++) {
         u32 taken = 0;
         init(128 << 10);
         for (n = 0; n < lost; n++)
-            cache.slots[n * 5 % BLKCACHE_SLOTS].lost = 1;
-        for (n = 0; n < BLKCACHE_SLOTS - lost; n++) {
+            cache.slots[n * 5 % cache.count].lost = 1;
+        for (n = 0; n < cache.count - lost; n++) {
             int slot = blkcache_take(&cache, n);
             check_true(slot >= 0 && slot < BLKCACHE_SLOTS);
             check_equal(cache.slots[slot].lost, 0);
@@ -147,15 +168,16 @@ TEST(cache_never_gives_out_a_slot_twice_within_a_window)
     }
 }
 
-TEST(cache_reads_256_KiB_at_a_random_place)
+TEST(cache_reads_its_start_at_a_random_place_but_no_more_than_a_quarter)
 {
     u32 size;
-    for (size = 128 << 10; size <= sizeof(mem); size *= 2) {
+    for (size = 96 << 10; size <= sizeof(mem); size += 65536) {
         init(size);
-        u32 slot_size = size / BLKCACHE_SLOTS;
-        int want = slot_size >= BLKCACHE_START ? 1 : BLKCACHE_START / slot_size;
-        if (want > BLKCACHE_RUN)
-            want = BLKCACHE_RUN;
+        int want = START / slot_size();
+        if (want > cache.count / 4)
+            want = cache.count / 4;
+        if (want < 1)
+            want = 1;
         check_equal(blkcache_plan(&cache, 0, 1000, 1, MANY_CHUNKS), want);
         check_equal(blkcache_plan(&cache, 0, 0, 1, MANY_CHUNKS), want);
     }
@@ -166,23 +188,23 @@ TEST(cache_doubles_its_runs_while_reads_are_sequential)
     init(4 << 20);
     u32 chunk = 50;
     int want;
-    for (want = 1; want < BLKCACHE_RUN; want *= 2) {
+    for (want = 1; want < max_run(); want *= 2) {
         check_equal(read_ahead(0, chunk, 1, MANY_CHUNKS), want);
         chunk += want;
     }
-    check_equal(read_ahead(0, chunk, 1, MANY_CHUNKS), BLKCACHE_RUN);
-    chunk += BLKCACHE_RUN;
-    check_equal(read_ahead(0, chunk, 1, MANY_CHUNKS), BLKCACHE_RUN);
+    check_equal(read_ahead(0, chunk, 1, MANY_CHUNKS), max_run());
+    chunk += max_run();
+    check_equal(read_ahead(0, chunk, 1, MANY_CHUNKS), max_run());
     // elsewhere, and on another disk, it begins anew
     check_equal(read_ahead(0, chunk + 1000, 1, MANY_CHUNKS), 1);
-    check_equal(read_ahead(1, chunk + BLKCACHE_RUN, 1, MANY_CHUNKS), 1);
+    check_equal(read_ahead(1, chunk + max_run(), 1, MANY_CHUNKS), 1);
 }
 
 TEST(cache_reads_at_least_what_is_needed)
 {
     init(128 << 10);
     u32 need;
-    for (need = 1; need <= BLKCACHE_RUN; need++) {
+    for (need = 1; need <= max_run(); need++) {
         check_true(blkcache_plan(&cache, 0, 100, need, MANY_CHUNKS) >= need);
         init(8 << 20);
         check_equal(blkcache_plan(&cache, 0, 100, need, MANY_CHUNKS), need);
@@ -194,7 +216,7 @@ TEST(cache_reads_nothing_beyond_the_end_of_the_disk)
     init(128 << 10);
     check_equal(blkcache_plan(&cache, 0, 0, 1, 1), 1);
     check_equal(blkcache_plan(&cache, 0, 95, 5, 100), 5);
-    check_equal(blkcache_plan(&cache, 0, 98, 1, 100), 2);
+    check_equal(blkcache_plan(&cache, 0, 98, 9, 100), 2);
     check_equal(blkcache_plan(&cache, 0, 99, 1, 100), 1);
 }
 
@@ -204,7 +226,7 @@ TEST(cache_reads_nothing_that_it_holds)
     blkcache_enter(&cache, blkcache_take(&cache, 0), 0, 103, 1);
     check_equal(blkcache_plan(&cache, 0, 100, 1, MANY_CHUNKS), 3);
     // another disk's chunk of the same number does not count
-    check_equal(blkcache_plan(&cache, 1, 100, 1, MANY_CHUNKS), BLKCACHE_RUN);
+    check_equal(blkcache_plan(&cache, 1, 100, 1, MANY_CHUNKS), cache.count / 4);
 }
 
 TEST(cache_survives_any_sequence_and_returns_what_was_entered_last)

@@ -1,10 +1,11 @@
 // A small test runner.
 //
-//   PROGRAM [-v] [-n N] [-x FILE] [NAME...]
+//   PROGRAM [-v] [-f] [-l SECONDS] [-n N] [-x FILE] [NAME...]
 //
 // Runs the tests whose names contain one of NAME (all tests without). -v shows
-// the output of passed tests too, -n runs only case N of tests that have many,
-// -x writes results as JUnit XML. The status is 0 if all passed.
+// the output of passed tests too, -f ends at the first that fails, -l limits
+// the time of each, -n runs only case N of tests that have many, -x writes
+// results as JUnit XML. The status is 0 if all passed.
 //
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
@@ -18,10 +19,10 @@
 #include <unistd.h>
 
 // A test that takes longer hangs.
-#define LIMIT_SECONDS 60
+static int limit_seconds = 60;
 
 static struct check_test *first, **last = &first;
-static int only_case = -1;
+static int only_case = -1, first_only;
 
 // Leave this process; a measurement of coverage is kept.
 static void __attribute__((noreturn))
@@ -71,33 +72,6 @@ check_memory_at(const char *file, int line, const void *is, const void *want
  * One process
  ****************************************************************/
 
-// Run `body` in a process, its output in `output`. Returns the wait status.
-static int
-run_process(void (*body)(void *arg), void *arg, FILE *output)
-{
-    fflush(NULL);
-    pid_t pid = fork();
-    if (pid < 0) {
-        perror("fork");
-        exit(2);
-    }
-    if (!pid) {
-        dup2(fileno(output), 1);
-        dup2(fileno(output), 2);
-        alarm(LIMIT_SECONDS);
-        body(arg);
-        leave(0);
-    }
-    int status;
-    waitpid(pid, &status, 0);
-    if (WIFSIGNALED(status)) {
-        fseek(output, 0, SEEK_END);
-        fprintf(output, "ended by signal %d (%s)\n", WTERMSIG(status)
-                , strsignal(WTERMSIG(status)));
-    }
-    return status;
-}
-
 // Open a file that is gone when it is closed.
 static FILE *
 open_output(void)
@@ -108,6 +82,46 @@ open_output(void)
         exit(2);
     }
     return file;
+}
+
+// A process that runs a test, or one case of a test.
+struct process {
+    pid_t pid;
+    FILE *output;
+    int n;
+};
+
+// Start one, its output in a file.
+static void
+start_process(struct process *process, void (*body)(void *arg), void *arg)
+{
+    fflush(NULL);
+    process->output = open_output();
+    process->pid = fork();
+    if (process->pid < 0) {
+        perror("fork");
+        exit(2);
+    }
+    if (process->pid)
+        return;
+    dup2(fileno(process->output), 1);
+    dup2(fileno(process->output), 2);
+    alarm(limit_seconds);
+    body(arg);
+    leave(0);
+}
+
+// Wait for its end. Returns the wait status.
+static int
+end_process(struct process *process)
+{
+    int status;
+    waitpid(process->pid, &status, 0);
+    fseek(process->output, 0, SEEK_END);
+    if (WIFSIGNALED(status))
+        fprintf(process->output, "ended by signal %d (%s)\n"
+                , WTERMSIG(status), strsignal(WTERMSIG(status)));
+    return status;
 }
 
 static void
@@ -137,22 +151,28 @@ run_one(void *arg)
 void
 check_each(int count, void (*body)(int n))
 {
-    int failed = 0;
+    // as many at the same time as there are processors
+    int jobs = sysconf(_SC_NPROCESSORS_ONLN), begun = 0, ended = 0, failed = 0;
+    struct process processes[jobs];
     char numbers[600] = "";
     if (only_case >= 0 && only_case < count && count > 1) {
         body(only_case);
         leave(0);
     }
-    struct each each = { body, 0 };
-    for (; each.n < count; each.n++) {
-        FILE *output = open_output();
-        if (run_process(run_one, &each, output)) {
-            if (!failed++)
-                copy_output(output, stderr, 0);
-            snprintf(numbers + strlen(numbers), sizeof(numbers) - strlen(numbers)
-                     , " %d", each.n);
+    while (ended < count && !(first_only && failed)) {
+        for (; begun < count && begun < ended + jobs; begun++) {
+            struct each each = { body, begun };
+            processes[begun % jobs].n = begun;
+            start_process(&processes[begun % jobs], run_one, &each);
         }
-        fclose(output);
+        struct process *process = &processes[ended++ % jobs];
+        if (end_process(process)) {
+            if (!failed++)
+                copy_output(process->output, stderr, 0);
+            snprintf(numbers + strlen(numbers), sizeof(numbers) - strlen(numbers)
+                     , " %d", process->n);
+        }
+        fclose(process->output);
     }
     if (failed)
         fail("%d of %d failed (the output is of the first):%s"
@@ -195,9 +215,13 @@ main(int argc, char **argv)
 {
     int opt, verbose = 0, passed = 0, failed = 0;
     FILE *xml = NULL;
-    while ((opt = getopt(argc, argv, "vn:x:")) != -1) {
+    while ((opt = getopt(argc, argv, "fl:n:vx:")) != -1) {
         if (opt == 'v')
             verbose = 1;
+        else if (opt == 'f')
+            first_only = 1;
+        else if (opt == 'l')
+            limit_seconds = atoi(optarg);
         else if (opt == 'n')
             only_case = atoi(optarg);
         else if (opt != 'x' || !(xml = fopen(optarg, "w")))
@@ -207,12 +231,14 @@ main(int argc, char **argv)
     if (xml)
         fprintf(xml, "<testsuites><testsuite name=\"%s\">\n", suite);
     struct check_test *test;
-    for (test = first; test; test = test->next) {
+    for (test = first; test && !(first_only && failed); test = test->next) {
         if (!selected(test, argv + optind))
             continue;
-        FILE *output = open_output();
+        struct process process;
         double begin = seconds();
-        int bad = run_process(run_test, test, output);
+        start_process(&process, run_test, test);
+        int bad = end_process(&process);
+        FILE *output = process.output;
         double took = seconds() - begin;
         *(bad ? &failed : &passed) += 1;
         if (bad || verbose) {
