@@ -16,7 +16,8 @@ LOGS = HERE.parent.parent / "out" / "lab"
 MEMORY_MB = 2048
 # Without eager-fpu, dom0's programs lose their SSE registers (they read 0) while a HVM guest runs.
 XEN_OPTIONS = ("console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all serial_tx_buffer=1M "
-               "dom0_mem=640M,max:640M dom0_max_vcpus=1 bootscrub=0 spec-ctrl=no,eager-fpu=on noreboot")
+               "dom0_mem=640M,max:640M dom0_max_vcpus=1 bootscrub=0 "
+               "spec-ctrl=no,eager-fpu=on noreboot")
 LINUX_OPTIONS = "console=hvc0 mitigations=off nokaslr loglevel=4"
 
 
