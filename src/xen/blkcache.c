@@ -7,12 +7,18 @@
 #include "xenpv-int.h" // blkcache_init
 
 void
-blkcache_init(struct blkcache_s *cache, void *mem, u32 size)
+blkcache_init(struct blkcache_s *cache, void *mem, u32 size, u32 start)
 {
     memset(cache, 0, sizeof(*cache));
     cache->mem = mem;
-    while (BLKRING_SECTOR << (cache->shift + 1) <= size / BLKCACHE_SLOTS)
+    while (BLKRING_SECTOR << (cache->shift + 1) <= size / BLKCACHE_SLOTS_MIN)
         cache->shift++;
+    cache->count = size / (BLKRING_SECTOR << cache->shift);
+    if (cache->count > BLKCACHE_SLOTS)
+        cache->count = BLKCACHE_SLOTS;
+    cache->start = start / (BLKRING_SECTOR << cache->shift) ?: 1;
+    if (cache->start > cache->count / 4)
+        cache->start = cache->count / 4;
 }
 
 void *
@@ -26,7 +32,7 @@ static int
 find(struct blkcache_s *cache, u8 disk, u32 chunk)
 {
     int i;
-    for (i = 0; i < BLKCACHE_SLOTS; i++) {
+    for (i = 0; i < cache->count; i++) {
         struct blkslot_s *slot = &cache->slots[i];
         if (slot->valid && slot->disk == disk && slot->chunk == chunk)
             return i;
@@ -48,7 +54,7 @@ blkcache_take(struct blkcache_s *cache, int used)
 {
     int i, usable = 0, oldest = -1;
     u32 age = 0;
-    for (i = 0; i < BLKCACHE_SLOTS; i++) {
+    for (i = 0; i < cache->count; i++) {
         struct blkslot_s *slot = &cache->slots[i];
         u32 this = cache->stamp - slot->stamp;
         if (slot->lost)
@@ -70,15 +76,14 @@ int
 blkcache_plan(struct blkcache_s *cache, u8 disk, u32 chunk, u32 need
               , u32 chunks)
 {
-    u32 run = BLKCACHE_START >> cache->shift, n;
-    run = run / BLKRING_SECTOR ?: 1;
+    u32 run = cache->start, n;
     int before = chunk ? find(cache, disk, chunk - 1) : -1;
     if (before >= 0 && run < cache->slots[before].run * 2)
         run = cache->slots[before].run * 2;
     if (run < need)
         run = need;
-    if (run > BLKCACHE_RUN)
-        run = BLKCACHE_RUN;
+    if (run > cache->count * 3 / 4)
+        run = cache->count * 3 / 4;
     for (n = 1; n < run; n++)
         if (chunk + n >= chunks || find(cache, disk, chunk + n) >= 0)
             break;
@@ -111,18 +116,9 @@ blkcache_drop(struct blkcache_s *cache, u8 disk, u32 chunk)
 }
 
 void
-blkcache_drop_disk(struct blkcache_s *cache, u8 disk)
-{
-    int i;
-    for (i = 0; i < BLKCACHE_SLOTS; i++)
-        if (cache->slots[i].disk == disk)
-            empty(&cache->slots[i]);
-}
-
-void
 blkcache_drop_all(struct blkcache_s *cache)
 {
     int i;
-    for (i = 0; i < BLKCACHE_SLOTS; i++)
+    for (i = 0; i < cache->count; i++)
         empty(&cache->slots[i]);
 }

@@ -20,10 +20,14 @@
 #include "util.h" // boot_add_hd
 #include "xenpv-int.h" // xenbus_connect
 
-// One more than the size of the largest cache, and the least that will do: an
-// int13 of 64 KiB may touch 9 chunks, and needs a slot for each.
+// Sizes of the cache in bytes.
 #define CACHE_MAX (CONFIG_XEN_PV_CACHE_KIB * 1024)
 #define CACHE_MIN (128 * 1024)
+
+// What the first read of a sequence reads ahead, in bytes. An attach costs as
+// much as reading many times that; where it is spared, less is right.
+#define CLOSED_START (1024 * 1024)
+#define STICKY_START (256 * 1024)
 
 // The cache is forgotten after so many microseconds without an int13: somebody
 // else may have written to the disk meanwhile.
@@ -31,6 +35,9 @@
 
 // The geometry that SeaBIOS makes up needs a whole cylinder.
 #define CYLINDER_SECTORS (16 * 63)
+
+// Stands for a missing node "sectors".
+#define NO_SIZE ((u64)-1)
 
 // What a backend's node "sector-size" may be: 512 << 0..3.
 #define SECTOR_SIZE_MAX 4096
@@ -65,7 +72,7 @@ struct xendrive_s {
 // Everything that changes at run time.
 struct xenblk_s {
     struct blkcache_s cache;
-    u64 last_use;       // rdtscll() of the last int13
+    u64 last_use;       // rdtscll() of the last int13, 0: there was none
     u8 count;           // disks
     u8 probing;         // disks whose thread has not ended
     u8 busy;            // an int13 is running
@@ -313,6 +320,8 @@ read_miss(struct xendisk_s *disk, struct transfer_s *todo)
     u32 chunks = ((disk->sectors - 1) >> cache->shift) + 1;
     u32 count = blkcache_plan(cache, disk->index, chunk, last - chunk + 1
                               , chunks);
+    dprintf(3, "xen: %s: reading %u chunks from %u\n"
+            , disk->name, count, chunk);
     if (read_chunks(disk, chunk, count))
         return -1;
     if (blkcache_find(cache, disk->index, chunk) >= 0)
@@ -544,7 +553,8 @@ transfer(struct xendisk_s *disk, struct disk_op_s *op)
     if (xenblk->busy)
         return DISK_RET_ENOTREADY;
     xenblk->busy = 1;
-    if (rdtscll() - xenblk->last_use > xen_ticks(CACHE_AGE_US))
+    if (xenblk->last_use
+        && rdtscll() - xenblk->last_use > xen_ticks(CACHE_AGE_US))
         blkcache_drop_all(&xenblk->cache);
     int ret = op->command == CMD_WRITE ? write_disk(disk, &todo)
                                        : read_disk(disk, &todo);
@@ -588,9 +598,6 @@ xen_process_op(struct disk_op_s *op)
         return transfer(disk, op);
     case CMD_XEN_CLOSE:
         return close_all();
-    case CMD_RESET:
-        blkcache_drop_disk(&xenblk->cache, disk->index);
-        return DISK_RET_SUCCESS;
     case CMD_SCSI:
         // boot_add_cd() asks whether there is a medium: without one the
         // drive would not have been registered
@@ -639,7 +646,7 @@ read_property(struct xendisk_s *disk, const char *name, u64 *value)
     if (!xenstore_read(disk->bus.backend, name)
         || !xenstore_read_number(disk->bus.backend, name, value))
         return 0;
-    dprintf(1, "xen: %s: \"%s\" of its backend is no number\n"
+    dprintf(1, "xen: %s: \"%s\" of its backend is no usable number\n"
             , disk->name, name);
     return -1;
 }
@@ -649,13 +656,15 @@ read_property(struct xendisk_s *disk, const char *name, u64 *value)
 static int
 read_properties(struct xendisk_s *disk)
 {
-    u64 sectors = 0, size = DISK_SECTOR_SIZE, info = 0;
+    u64 sectors = NO_SIZE, size = DISK_SECTOR_SIZE, info = 0;
     if (read_property(disk, "sectors", &sectors)
         || read_property(disk, "sector-size", &size)
         || read_property(disk, "info", &info))
         return -1;
     if (size < DISK_SECTOR_SIZE || size > SECTOR_SIZE_MAX || size & (size - 1))
         return refuse(disk, "sectors of a size that no BIOS can use");
+    if (sectors == NO_SIZE)
+        return refuse(disk, "its backend gives no size");
     if (!sectors)
         return refuse(disk, "empty");
     if (sectors < CYLINDER_SECTORS)
@@ -783,6 +792,29 @@ register_disk(struct xendisk_s *disk)
         boot_add_hd(disk->drive, desc, -1);
 }
 
+// Find a place in the list for a disk: a new one, or, if the list is full, that
+// of the disk with the highest number, if this one's is lower. Returns null if
+// there is none.
+static struct xendisk_s *
+new_disk(const struct xenvdev_s *vdev)
+{
+    struct xendisk_s *last = NULL;
+    int i;
+    if (xenblk->count < ARRAY_SIZE(xenblk->disks)) {
+        struct xendisk_s *disk = xen_alloc(sizeof(*disk));
+        if (!disk)
+            return NULL;
+        disk->index = xenblk->count;
+        disk->bus.name = disk->name;
+        xenblk->disks[xenblk->count++] = disk;
+        return disk;
+    }
+    for (i = 0; i < xenblk->count; i++)
+        if (!last || xenblk->disks[i]->vdev.disk > last->vdev.disk)
+            last = xenblk->disks[i];
+    return last->vdev.disk > vdev->disk ? last : NULL;
+}
+
 // Add a VBD to the list of disks, if it is a whole disk.
 static void
 add_disk(u32 number)
@@ -798,19 +830,17 @@ add_disk(u32 number)
         dprintf(1, "xen: %s: %u, not a whole disk\n", name, number);
         return;
     }
-    struct xendisk_s *disk = NULL;
-    if (xenblk->count < ARRAY_SIZE(xenblk->disks))
-        disk = xen_alloc(sizeof(*disk));
+    struct xendisk_s *disk = new_disk(&vdev);
     if (!disk) {
         dprintf(1, "xen: %s: %u, one disk too many\n", name, number);
         return;
     }
+    if (disk->number)
+        dprintf(1, "xen: %s: %u, one disk too many\n"
+                , disk->name, disk->number);
     disk->vdev = vdev;
     disk->number = number;
-    disk->index = xenblk->count;
     memcpy(disk->name, name, sizeof(disk->name));
-    disk->bus.name = disk->name;
-    xenblk->disks[xenblk->count++] = disk;
 }
 
 // Find all VBDs that are whole disks.
@@ -837,17 +867,21 @@ list_disks(void)
 static int
 alloc_cache(void)
 {
-    u32 size = 1 << __fls(CACHE_MAX);
-    while (size > CACHE_MIN
-           && (size > LegacyRamSize / 64 || size > malloc_getspace(&ZoneHigh) / 2))
-        size /= 2;
+    u32 size = CACHE_MAX, spare = malloc_getspace(&ZoneHigh) / 2;
+    if (size > LegacyRamSize / 64)
+        size = LegacyRamSize / 64;
+    if (size > spare)
+        size = spare;
+    if (size < CACHE_MIN)
+        size = CACHE_MIN;
     void *mem = memalign_high(PAGE_SIZE, size);
     if (!mem) {
         warn_noalloc();
         return -1;
     }
     dprintf(3, "xen: %u KiB of cache at %p\n", size / 1024, mem);
-    blkcache_init(&xenblk->cache, mem, size);
+    blkcache_init(&xenblk->cache, mem, size
+                  , xenblk->sticky ? STICKY_START : CLOSED_START);
     return 0;
 }
 
@@ -898,7 +932,6 @@ xenblk_setup(void)
         return;
     xenblk->sticky = CONFIG_XEN_PV_STICKY;
     probe_disks();
-    xenblk->last_use = rdtscll();
     int i;
     for (i = 0; i < xenblk->count; i++)
         if (xenblk->disks[i]->drive)

@@ -10,6 +10,7 @@
 #include "memmap.h" // PAGE_SIZE
 #include "output.h" // dprintf
 #include "string.h" // memset
+#include "util.h" // in_post
 #include "xenpv-int.h" // blkring_queue
 
 _Static_assert(sizeof(union blkif_sring_entry) == 108, "packing");
@@ -206,7 +207,7 @@ wait_until(struct blkring_s *ring, u32 left)
     if (notify)
         xenevtchn_notify(ring->port);
     struct xenwait_s wait;
-    xenwait_start(&wait, XEN_LIMIT_IO, 0);
+    xenwait_start(&wait, in_post() ? XEN_LIMIT_POST : XEN_LIMIT_IO, 0);
     for (;;) {
         if (take_responses(ring))
             return -1;

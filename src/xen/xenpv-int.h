@@ -10,7 +10,7 @@
 struct drive_s;
 
 // Time limits in ms.
-#define XEN_LIMIT_POST     10000 // a state of the backend, in POST (hotplug)
+#define XEN_LIMIT_POST     10000 // whatever the backend is to do, in POST
 #define XEN_LIMIT_STATE     5000 // a state of the backend, later
 #define XEN_LIMIT_IO       30000 // a block request
 #define XEN_LIMIT_STORE     5000 // a reply of xenstored
@@ -270,12 +270,12 @@ int blkring_wait(struct blkring_s *ring);
  * blkcache.c - the read cache: which part of which disk is where
  ****************************************************************/
 
-// The cache is divided into slots, each for an aligned chunk of a disk.
-#define BLKCACHE_SLOTS 16
-// At most so many are filled at once, so that other chunks survive.
-#define BLKCACHE_RUN   12
-// A run starts with so many bytes, and doubles while reads are sequential.
-#define BLKCACHE_START (256 * 1024)
+// The cache is divided into slots, each for an aligned chunk of a disk. There are
+// enough of them for an int13 of 64 KiB, which touches 9 chunks at most.
+#define BLKCACHE_SLOTS     16
+#define BLKCACHE_SLOTS_MIN 12
+// At most so many are filled at once, three quarters, so that others survive.
+#define BLKCACHE_RUN       12
 
 struct blkslot_s {
     u32 chunk;          // which chunk of the disk
@@ -289,12 +289,16 @@ struct blkslot_s {
 struct blkcache_s {
     u8 *mem;            // page aligned
     u32 shift;          // a chunk is 1 << shift sectors of 512 bytes
+    u32 count;          // slots
+    u32 start;          // chunks in the first run of a sequence
     u32 stamp;          // time of the youngest use
     struct blkslot_s slots[BLKCACHE_SLOTS];
 };
 
-// Use `size` bytes at `mem` (a power of two, at least a page for each slot).
-void blkcache_init(struct blkcache_s *cache, void *mem, u32 size);
+// Use `size` bytes at `mem` (page aligned, at least a page for each slot). The
+// first run of a sequence reads about `start` bytes, at most a quarter of the
+// cache.
+void blkcache_init(struct blkcache_s *cache, void *mem, u32 size, u32 start);
 
 // Memory of a slot; its size is 512 << shift bytes.
 void *blkcache_mem(struct blkcache_s *cache, int slot);
@@ -317,9 +321,8 @@ int blkcache_plan(struct blkcache_s *cache, u8 disk, u32 chunk, u32 need
 void blkcache_enter(struct blkcache_s *cache, int slot, u8 disk, u32 chunk
                     , u8 run);
 
-// Forget one chunk, all chunks of a disk, everything.
+// Forget one chunk, or everything.
 void blkcache_drop(struct blkcache_s *cache, u8 disk, u32 chunk);
-void blkcache_drop_disk(struct blkcache_s *cache, u8 disk);
 void blkcache_drop_all(struct blkcache_s *cache);
 
 
