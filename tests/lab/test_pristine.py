@@ -54,8 +54,8 @@ def test_traces_are_found_in_the_middle_of_a_read_and_are_gone_after_it(lab, blo
             "do sleep 0.1; done; sleep 1")
     guest.pause()
     found = View(guest).traces(before)
-    for what in (r"VBD 51776: states \('4', '4'\)", "node .*/51776/state: ", "node .*/ring-ref: ",
-                 "node .*/event-channel: ", "node .*/protocol: ", r"^grant \d+: ",
+    for what in ("node .*/device/vbd/51776/state: ", "node .*/backend/vbd/.*/state: ",
+                 "node .*/ring-ref: ", "node .*/event-channel: ", "node .*/protocol: ", r"^grant \d+: ",
                  r"^mapped grant \d+: ", r"event channel \d+ of domain \d+: .* was not there"):
         assert any(re.search(what, line) for line in found), (what, found)
     throttle(lab, device, 0)
