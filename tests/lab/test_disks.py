@@ -5,7 +5,7 @@ import re
 import pytest
 
 from lab import xl_disk
-from trial import create, ending, layer_lines
+from trial import create, ending, layer_lines, twin_reads
 
 BACKENDS = ["phy", "qdisk"]
 
@@ -27,13 +27,6 @@ def drives(printed):
 def sectors_read(lab, device):
     """How many sectors of a disk of dom0 were read until now, by whomever."""
     return int(lab.run(f"cat /sys/block/{device.removeprefix('/dev/')}/stat").split()[2])
-
-
-def twin_reads(guest):
-    """How often each emulated disk was read, by the device model's own count: {name: reads}."""
-    text = guest.lab.run(f"xl qemu-monitor-command {guest.domid} 'info blockstats'")
-    return {name: int(reads) for name, reads in
-            re.findall(r"^((?:ide|scsi)\S+): .*?rd_operations=(\d+)", text, re.M)}
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

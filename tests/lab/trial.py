@@ -1,5 +1,7 @@
 """Guests on the layer: their course from creation to the last line that they print."""
 
+import re
+
 from lab import CommandError, Guest as LabGuest, guest_config
 
 END = r"^TEST (PASS|FAIL) "
@@ -49,3 +51,10 @@ def ending(guest, timeout=90):
 def layer_lines(guest):
     """What the layer has said, without its "xen: "."""
     return [line.removeprefix("xen: ") for line in lines(guest) if line.startswith("xen: ")]
+
+
+def twin_reads(guest):
+    """How often each emulated disk was read, by the device model's own count: {name: reads}."""
+    text = guest.lab.run(f"xl qemu-monitor-command {guest.domid} 'info blockstats'")
+    return {name: int(reads) for name, reads in
+            re.findall(r"^((?:ide|scsi)\S+): .*?rd_operations=(\d+)", text, re.M)}
