@@ -4,6 +4,7 @@
 #   make run          boot Linux from a PV disk on a real Xen (DISK=image: your own disk)
 #   make shell        the same Xen with a shell in dom0
 #   make check        all tests
+#   make matrix       every boot loader in every mode, half an hour; writes docs/boot-matrix.md
 #   make install      copy the blob to $(DESTDIR)$(PREFIX)/lib/seabios-xenpv
 #   make clean        remove out/ (downloads stay in ~/.cache/seabios-xenpv)
 #
@@ -34,7 +35,7 @@ BUILD_SEABIOS = +$(MAKE) --no-print-directory -C $(TREE) \
 
 all: $(BLOB)
 
-.PHONY: all run shell check check-host check-build check-seabios check-guests check-lab \
+.PHONY: all run shell matrix check check-host check-build check-seabios check-guests check-lab \
     install clean FORCE
 .DELETE_ON_ERROR:
 
@@ -114,6 +115,10 @@ check-guests: $(BLOB) | packages-lab
 # The blob on a real Xen
 check-lab: $(BLOB) | packages-lab
 	$(PYTEST) tests/lab
+
+# What each boot loader leaves behind; not a part of `check`
+matrix: | packages-build packages-lab
+	@tests/matrix/run
 
 
 ################ Other

@@ -1,0 +1,67 @@
+"""The BIOS blobs of the matrix: the default one, the sticky one, and that with hints left out."""
+
+import pathlib
+import shutil
+import tempfile
+
+from debian import Step, command, key
+from dom0 import cached
+
+HERE = pathlib.Path(__file__).resolve().parent
+PROJECT = HERE.parent.parent
+SOURCES = ["Makefile", "Kconfig.xen", "configs", "patches", "scripts", "src", "tests/lab/packages"]
+
+# For each hint: the text of src/xen/handover.c without which it is not taken, and what comes there.
+HINTS = {
+    "E820": ("(regs->ax == 0xe820 && !regs->ebx)", "0"),
+    "EC00": ("regs->ax == 0xec00", "0"),
+    "floppy": ("(!regs->ah && !regs->dl)", "0"),
+    "idle": ("if (!left)", "if (0)"),
+}
+STICKY = "CONFIG_XEN_PV_STICKY=y"
+MODES = {       # name: (settings, hints that are left out)
+    "closed": ("", []),
+    "sticky": (STICKY, []),
+    **{f"no {hint}": (STICKY, [hint]) for hint in HINTS},
+    "no hint": (STICKY, list(HINTS)),
+}
+
+
+def sources():
+    """The files that a blob is built from."""
+    places = [PROJECT / name for name in SOURCES]
+    return sorted(file for place in places for file in [place, *place.rglob("*")]
+                  if file.is_file())
+
+
+def without(text, hints):
+    """The source of handover.c without some hints."""
+    for hint in hints:
+        old, new = HINTS[hint]
+        if text.count(old) != 1:
+            raise ValueError(f"handover.c: {old!r} is there {text.count(old)} times, not once")
+        text = text.replace(old, new)
+    return text
+
+
+def build(directory):
+    """Build the blobs of all modes: directory/MODE.bin."""
+    with tempfile.TemporaryDirectory() as name:
+        tree = pathlib.Path(name)
+        for file in sources():
+            copy = tree / file.relative_to(PROJECT)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, copy)
+        handover = tree / "src/xen/handover.c"
+        original = handover.read_text()
+        for mode, (settings, hints) in MODES.items():
+            with Step(f"blob: {mode}", 15):
+                handover.write_text(without(original, hints))
+                command(["env", "-u", "MAKEFLAGS", "make", "-s", f"SETTINGS={settings}"], cwd=tree)
+                shutil.copy(tree / "out/bios-xenpv.bin", directory / f"{mode}.bin")
+
+
+def blobs():
+    """{mode: blob}"""
+    where = cached("blobs", key(HERE / "blobs.py", *sources()), build)
+    return {mode: where / f"{mode}.bin" for mode in MODES}
