@@ -36,7 +36,7 @@ BUILD_SEABIOS = +$(MAKE) --no-print-directory -C $(TREE) \
 all: $(BLOB)
 
 .PHONY: all run shell matrix check check-host check-build check-seabios check-guests check-lab \
-    install clean FORCE
+    check-slow install clean FORCE
 .DELETE_ON_ERROR:
 
 
@@ -75,7 +75,7 @@ packages-%: FORCE
 ################ Running it
 
 # the blob for tests/lab and tests/guests
-run shell check-guests check-lab: export BIOS = $(abspath $(BLOB))
+run shell check-guests check-lab check-slow: export BIOS = $(abspath $(BLOB))
 
 run: $(BLOB) | packages-lab
 	@tests/lab/run $(DISK)
@@ -114,7 +114,11 @@ check-guests: $(BLOB) | packages-lab
 
 # The blob on a real Xen
 check-lab: $(BLOB) | packages-lab
-	$(PYTEST) tests/lab
+	$(PYTEST) -m "not slow" tests/lab
+
+# What takes minutes there; not a part of `check`
+check-slow: $(BLOB) | packages-lab
+	$(PYTEST) -m slow tests/lab
 
 # What each boot loader leaves behind; not a part of `check`
 matrix: | packages-build packages-lab

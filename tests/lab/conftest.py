@@ -22,6 +22,11 @@ import pattern                  # noqa: E402
 from lab import BLOB, Lab       # noqa: E402
 
 
+def pytest_configure(config):
+    """Tests of minutes are marked with @pytest.mark.slow: `make check-slow` runs these."""
+    config.addinivalue_line("markers", "slow: not in check-lab, but in check-slow")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def end_on_sigterm():
     """SIGTERM ends the tests as Ctrl-C does, with their clean-up."""

@@ -1,0 +1,236 @@
+"""An OS finds every PV device as if the firmware had never run."""
+
+import pathlib
+import re
+import sys
+
+import pytest
+
+from lab import HERE, Lab, vbd_number, xl_disk
+from pristine import View
+from trial import create, ending, layer_lines, lines
+
+sys.path.append(str(HERE.parent / "build"))
+from project import copy_project, must      # noqa: E402
+
+BACKENDS = ["phy", "qdisk"]
+STOCK = pathlib.Path("/usr/share/seabios/bios-256k.bin")
+OWNER = (HERE / "owner.py").read_bytes()
+
+# The sticky mode's hints, as takeover.asm calls them.
+HINTS = ["e820", "ec00", "1300", "4b00", "idle"]
+
+
+def seen(guest):
+    """What the program takeover has seen, in words that fit any guest and any disk."""
+    words = (line.replace(f"/{guest.domid}/", "/DOMID/")
+             for line in lines(guest) if line.startswith("SEEN "))
+    return [re.sub(r"\b5\d{4}\b", "VBD", re.sub("backend/(vbd|qdisk)", "backend", line))
+            for line in words]
+
+
+def failures(guest):
+    """The lines of the checks that failed."""
+    return [line for line in lines(guest) if line.startswith("FAIL ")]
+
+
+@pytest.fixture(name="take_over")
+def taker(lab, guest_disk):
+    """Runs the program takeover to its end on disks of some backends, returns the guest."""
+    def run(bios, backends=("phy",), label="none", first="xvde"):
+        names = [first[:-1] + chr(ord(first[-1]) + number) for number in range(len(backends))]
+        disks = [xl_disk(lab.attach(guest_disk("takeover", mib=5, name=name, label=label)),
+                         name, backend=backend) for name, backend in zip(names, backends)]
+        guest = create(lab, disks, bios, memory=64)
+        guest.unpause()
+        guest.skip_menu()
+        ending(guest)
+        return guest
+    return run
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A copy of the project, to build other blobs in."""
+    return copy_project(tmp_path_factory.mktemp("handover") / "project")
+
+
+@pytest.fixture(scope="module")
+def sticky(project):
+    """A blob in sticky mode."""
+    out = project.parent / "sticky"
+    must("make", f"OUT={out}", "SETTINGS=CONFIG_XEN_PV_STICKY=y", cwd=project)
+    return out / "bios-xenpv.bin"
+
+
+# The devices after the last int13
+
+@pytest.mark.parametrize("backends", [BACKENDS, BACKENDS[::-1]])
+def test_strict_os_takes_the_disks_without_a_hint(take_over, blob, backends):
+    guest = take_over(blob, backends)
+    assert failures(guest) == []
+    assert len([line for line in lines(guest) if line.startswith("TEST ok drive")]) == 2
+
+
+def test_os_sees_what_it_would_see_under_a_bios_without_the_layer(take_over, blob):
+    stock = take_over(STOCK, first="xvda")
+    assert failures(stock) == []
+    assert seen(take_over(blob)) == seen(stock)
+
+
+def test_c_xenstored_is_left_clean_too(blob, guest_disk):
+    with Lab.start("handover-xenstored", store="xenstored") as lab:
+        disks = [xl_disk(lab.attach(guest_disk("takeover", mib=5, name=name, label="none")),
+                         name, backend=backend) for name, backend in zip(["xvde", "xvdf"], BACKENDS)]
+        guest = create(lab, disks, blob, memory=64)
+        guest.unpause()
+        guest.skip_menu()
+        ending(guest)
+        assert failures(guest) == []
+        steps = xl_disk(lab.attach(guest_disk("steps", mib=5, delay_ms=1000)), "xvde")
+        guest = create(lab, [steps], blob, memory=64)
+        before = View(guest)
+        guest.unpause()
+        guest.skip_menu()
+        for step in "2 far read", "3 write", "7 new read":
+            guest.wait_line(f"^STEP {step}$")
+            guest.pause()
+            assert View(guest).traces(before) == [], step
+            guest.unpause()
+        assert ending(guest)[-1] == "TEST PASS steps"
+
+
+# The sticky mode
+
+@pytest.mark.parametrize("hint", HINTS)
+def test_sticky_mode_closes_at_each_hint_alone(take_over, sticky, hint):
+    guest = take_over(sticky, BACKENDS, hint)
+    assert failures(guest) == []
+
+
+def test_sticky_mode_without_a_hint_leaves_what_the_os_must_not_find(take_over, sticky):
+    guest = take_over(sticky)
+    text = "\n".join(failures(guest))
+    assert "device/vbd/51776 is not free: frontend 4, backend 4" in text
+    assert "grant 511: flags" in text
+    assert "SEEN device/vbd/VBD/ring-ref = 511" in seen(guest)
+    assert len([line for line in seen(guest) if "SEEN port" in line]) > 2
+
+
+# States that a former owner has left
+
+# What the frontend has written (owner.py) -> the layer's refusal, or None where it gets the disk
+STALE = {
+    "phy": {"4": None, "3": None, "45": None, "46": None, "41": None, "2": None,
+            "40": "backend did not close in 5 s (state 4)",
+            "4-": "backend did not close in 5 s (state 4)"},
+    "qdisk": {"4": None, "3": None, "45": None, "46": None, "41": None, "2": None,
+              "40": None, "4-": None},
+}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_post_gets_a_disk_out_of_each_state_or_says_why_not(lab, blob, guest_disk, backend):
+    stale = dict(zip(["xvde", "xvdf", "xvdg", "xvdh", "xvdi", "xvdj", "xvdk", "xvdl"],
+                     STALE[backend].items()))
+    disks = [xl_disk(lab.attach(guest_disk("disks", mib=5, name=name, label=name)), name,
+                     backend=backend) for name in stale]
+    guest = create(lab, disks, blob, memory=64)
+    words = " ".join(f"{vbd_number(name)}={states}" for name, (states, _) in stale.items())
+    lab.run(f"python3 - {guest.domid} {words}", stdin=OWNER)
+    guest.unpause()
+    guest.skip_menu()
+    ending(guest)
+    got = {name: None for line in lines(guest) if line.startswith("DISK ")
+           for name in re.findall("label=(.*)", line)}
+    for name in stale.keys() - got.keys():
+        got[name], = [line.removeprefix(f"{name}: ") for line in layer_lines(guest)
+                      if line.startswith(f"{name}: ") and "resetting" not in line]
+    assert got == {name: refusal for name, (_, refusal) in stale.items()}
+    for number, states in View(guest).states().items():
+        name, = [name for name in stale if vbd_number(name) == number]
+        assert states == (("6", "4") if got[name] else ("1", "2")), name
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_int13_leaves_a_device_alone_that_somebody_else_owns(lab, blob, guest_disk, backend):
+    image = guest_disk("steps", mib=5, delay_ms=1000)
+    guest = create(lab, [xl_disk(lab.attach(image), "xvde", backend=backend)], blob, memory=64)
+    guest.unpause()
+    guest.skip_menu()
+    guest.wait_line("^STEP 1 ")
+    guest.pause()
+    lab.run(f"python3 - {guest.domid} {vbd_number('xvde')}=4", stdin=OWNER)
+    owned = View(guest)
+    guest.unpause()
+    guest.wait_line("^STEP 2 ")
+    guest.pause()
+    after = View(guest)
+    assert (after.entries, after.ring["requests put"]) == (owned.entries,
+                                                           after.ring["requests taken"])
+    assert layer_lines(guest)[-1] == "xvde: somebody else owns it (frontend 4, backend 4)"
+    assert any("FAIL steps: AH want=00000000 got=00000080" in line for line in failures(guest))
+    failed = len(failures(guest))
+
+    lab.run(f"python3 - {guest.domid} {vbd_number('xvde')}=61", stdin=OWNER)
+    guest.unpause()
+    ending(guest)
+    assert len(failures(guest)) == failed
+
+
+# The checks above can fail
+
+# A close that leaves something out: the file in src/xen, the text there, what takes its place,
+# and what takeover and the view from dom0 find (regular expressions).
+LEFT_OUT = {
+    "ring grant": ("blkring.c", "int id, ret = xengrant_end(ring->ref);", "int id, ret = 0;",
+                   "FAIL takeover: grant 511: flags 1", "grant 511: flags"),
+    "rest of a grant entry": ("gnttab.c", "    entry->frame = 0;\n", "",
+                              "FAIL takeover: grant 511: flags 0", "grant 511: flags"),
+    "request grants": ("blkring.c", "if (xengrant_end(SEGMENT_REF(id, segment)))", "if (0)",
+                       "FAIL takeover: grant 495: flags 1", "grant 495: flags"),
+    "port": ("blkring.c", "    xenevtchn_close(ring->port);\n", "",
+             r"SEEN port [3-9]: unbound", r"event channel [3-9] of domain \d+: \["),
+    "marker port": ("platform.c", ("xen_hypercall2(__HYPERVISOR_event_channel_op, EVTCHNOP_close, "
+                                   "(u32)&close);"), "",
+                    r"SEEN port [3-9]: unbound", r"event channel [3-9] of domain \d+: \["),
+    "ring-ref": ("xenbus.c", "{ ring_ref_node }, { port_node }, { protocol_node },",
+                 "{ port_node }, { port_node }, { protocol_node },",
+                 "SEEN device/vbd/VBD/ring-ref = 511", "ring-ref"),
+    "last two states": ("blkfront.c", "return xenbus_release(&disk->bus);", "return 0;",
+                        "is not free: frontend 6, backend 6", r'/51776/state: "6"'),
+    "pending bit": ("evtchn.c", "return change_bit(xen_info->evtchn_pending, port, 0);",
+                    "return 0;", "FAIL takeover: pending ports: word 0", None),
+    "mask": ("xenstore.c", "    xenevtchn_set_mask(store->port, store->was_masked);\n", "",
+             "SEEN masked ports: word 0 is 2", None),
+    "reply": ("xenstore.c", "    xenevtchn_settle();\n",
+              "    xenstore_send(XS_READ, \"device\", NULL, NULL);\n"
+              "    xenevtchn_notify(store->port);\n",
+              "FAIL takeover: re", "store ring"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", LEFT_OUT)
+def test_part_of_the_close_that_is_left_out_is_found(lab, project, guest_disk, part):
+    name, old, new, inside, outside = LEFT_OUT[part]
+    source = project / "src/xen" / name
+    text = source.read_text()
+    assert text.count(old) == 1, f"{name}: this is not there once: {old}"
+    source.write_text(text.replace(old, new))
+    try:
+        must("make", cwd=project)
+    finally:
+        source.write_text(text)
+    disk = xl_disk(lab.attach(guest_disk("takeover", mib=5, label="idle")), "xvde")
+    guest = create(lab, [disk], project / "out/bios-xenpv.bin", memory=64)
+    before = View(guest)
+    guest.unpause()
+    guest.skip_menu()
+    guest.wait_line("^TEST .* load ")
+    guest.pause()
+    traces = View(guest).traces(before)
+    guest.unpause()
+    ending(guest)
+    assert re.search(inside, "\n".join(failures(guest) + seen(guest)))
+    assert outside is None or re.search(outside, "\n".join(traces))
