@@ -105,8 +105,9 @@ close_device(struct xendisk_s *disk)
     return xenbus_release(&disk->bus);
 }
 
-// The domain has moved: nothing of what was under way exists any more, but what
-// was asked of the new xenstored before that was noticed will be answered.
+// The domain has moved: nothing of what was under way exists any more, nor can
+// what was read meanwhile be believed. But what was asked of the new xenstored
+// before that was noticed will be answered.
 static void
 forget_all(void)
 {
@@ -118,6 +119,7 @@ forget_all(void)
         blkring_forget(&disk->ring);
     }
     xenblk->attached = 0;
+    blkcache_drop_all(&xenblk->cache);
     xenstore_close();
     if (xenstore_open())
         return;
@@ -466,8 +468,10 @@ attach_once(struct xendisk_s *disk, struct transfer_s *todo, int write)
             close_device(disk);
     }
     if (xen_platform_moved()) {
+        // What looks done may not be: a save keeps the ring's page as it was
+        // after the answers came, but data pages as they were before.
         forget_all();
-        return ret ? -1 : 0;
+        return -1;
     }
     close_store();
     return ret;
@@ -686,6 +690,7 @@ read_properties(struct xendisk_s *disk)
 static int
 read_first(struct xendisk_s *disk)
 {
+    disk->lba0_valid = 0;
     if (read_properties(disk) || read_chunks(disk, 0, 1))
         return -1;
     int slot = blkcache_find(&xenblk->cache, disk->index, 0);
@@ -746,11 +751,11 @@ static void
 probe_disk(void *data)
 {
     struct xendisk_s *disk = data;
-    if (!disk->drive && !read_kind(disk) && !xenbus_reset(&disk->bus)
+    if (!read_kind(disk) && !xenbus_reset(&disk->bus)
         && !blkring_alloc(&disk->ring, disk->name, disk->index)
         && !attach(disk, XEN_LIMIT_POST)) {
         int ret = read_first(disk);
-        if (!close_device(disk) && !ret)
+        if (!close_device(disk) && !ret && !disk->drive)
             make_drive(disk);
     }
     xenblk->probing--;

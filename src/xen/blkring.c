@@ -41,6 +41,7 @@ struct request_s {
 struct requests_s {
     u32 queued;         // bit set: the request is on the ring
     u32 lost;           // bit set: never answered, the number is not used again
+    u32 usable;         // numbers that are not lost
     struct request_s list[REQUESTS];
 };
 
@@ -55,7 +56,10 @@ int
 blkring_setup(void)
 {
     requests = xen_alloc(sizeof(*requests));
-    return requests ? 0 : -1;
+    if (!requests)
+        return -1;
+    requests->usable = REQUESTS;
+    return 0;
 }
 
 int
@@ -96,6 +100,15 @@ is_under_way(struct blkring_s *ring, u32 id)
     return requests->queued & (1u << id) && requests->list[id].ring == ring;
 }
 
+// A request will never be answered, or cannot be believed.
+static void
+lose_request(u32 id)
+{
+    if (!(requests->lost & (1u << id)))
+        requests->usable--;
+    requests->lost |= 1u << id;
+}
+
 // End the grants of a request. Returns -1 if one is still mapped: then the
 // request stays under way.
 static int
@@ -118,7 +131,7 @@ blkring_close(struct blkring_s *ring)
     int id, ret = xengrant_end(ring->ref);
     for (id = 0; id < REQUESTS; id++)
         if (is_under_way(ring, id)) {
-            requests->lost |= 1u << id;
+            lose_request(id);
             if (end_request(id))
                 ret = -1;
         }
@@ -152,7 +165,8 @@ blkring_forget(struct blkring_s *ring)
 static int
 break_ring(struct blkring_s *ring, const char *why, u32 value)
 {
-    dprintf(1, "xen: %s: backend %s (%x)\n", ring->name, why, value);
+    if (!xen_platform_moved())
+        dprintf(1, "xen: %s: backend %s (%x)\n", ring->name, why, value);
     ring->broken = 1;
     return -1;
 }
@@ -168,7 +182,7 @@ take_response(struct blkring_s *ring, struct blkif_response *rsp)
     if (rsp->operation != request->operation)
         return break_ring(ring, "answers another operation", rsp->operation);
     if (end_request(id)) {
-        requests->lost |= 1u << id;
+        lose_request(id);
         return break_ring(ring, "still maps pages of a request it answered"
                           , id);
     }
@@ -231,16 +245,17 @@ blkring_wait(struct blkring_s *ring)
  * Requests
  ****************************************************************/
 
-// Find a free request number, waiting until there is one.
+// Find a free request number, waiting until there is one. A disk has at most
+// three quarters of them, so that one that answers nothing does not take all.
 static int
 get_id(struct blkring_s *ring)
 {
+    u32 under_way = ring->front.req_prod_pvt - ring->front.rsp_cons;
     u32 taken = requests->queued | requests->lost;
-    if (RING_FULL(&ring->front) || taken == (u32)-1) {
-        // half a ring at a time: the backend is kept busy meanwhile
-        u32 under_way = ring->front.req_prod_pvt - ring->front.rsp_cons;
+    if (under_way >= requests->usable * 3 / 4 + 1 || taken == (u32)-1) {
         if (!under_way)
-            return break_ring(ring, "has lost too many requests", taken);
+            return break_ring(ring, "finds no free request", taken);
+        // half of them at a time: the backend is kept busy meanwhile
         if (wait_until(ring, under_way / 2))
             return -1;
         taken = requests->queued | requests->lost;

@@ -275,7 +275,7 @@ xenwait_start(struct xenwait_s *wait, u32 ms, int threads)
 {
     wait->last = rdtscll();
     wait->left = ms * xen_ticks(1000);
-    wait->breath = wait->last + xen_ticks(BREATH_US);
+    wait->breath = wait->left;
     wait->threads = threads && in_post();
 }
 
@@ -291,8 +291,8 @@ xenwait_step(struct xenwait_s *wait)
         return -1;
     // at the deadline the caller has one more look
     wait->left -= passed < wait->left ? passed : wait->left;
-    if (now >= wait->breath) {
-        wait->breath = now + xen_ticks(BREATH_US);
+    if (wait->breath - wait->left >= xen_ticks(BREATH_US)) {
+        wait->breath = wait->left;
         if (xen_platform_moved())
             return -1;
         if (!in_post())

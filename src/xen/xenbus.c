@@ -65,8 +65,9 @@ wait_backend(struct xenbus_s *bus, int wanted, u32 limit, const char *what)
             break;
         late = xenwait_pause(&wait, STATE_PAUSE_US);
     }
-    dprintf(1, "xen: %s: backend did not %s in %u s (state %u)\n"
-            , bus->name, what, limit / 1000, state);
+    if (!xen_platform_moved())
+        dprintf(1, "xen: %s: backend did not %s in %u s (state %u)\n"
+                , bus->name, what, limit / 1000, state);
     return -1;
 }
 
@@ -216,16 +217,18 @@ has_our_ring(struct xenbus_s *bus)
            && ref == bus->ring_ref && port == bus->port;
 }
 
-// A close did not come to its end. Say whether it is still ours to finish:
-// what was written without an answer may have been carried out, or not.
+// A close did not come to its end. Say whether it is ours to go on with: what
+// was written without an answer may have been carried out, or not. A backend
+// that has not followed yet has had its time.
 static int
 is_our_close(struct xenbus_s *bus)
 {
     int frontend, backend;
     read_states(bus, &frontend, &backend);
-    if (frontend == XenbusStateClosed
-        || (frontend == XenbusStateInitialising
-            && backend == XenbusStateInitWait)
+    if (frontend == XenbusStateClosed)
+        return backend == XenbusStateClosed || backend == XenbusStateUnknown;
+    if ((frontend == XenbusStateInitialising
+         && backend == XenbusStateInitWait)
         || (frontend == XenbusStateConnected && has_our_ring(bus)))
         return 1;
     owned(bus, frontend, backend);

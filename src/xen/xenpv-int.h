@@ -54,7 +54,7 @@ u64 xen_ticks(u32 us);
 struct xenwait_s {
     u64 last;      // rdtscll() of the last step
     u64 left;      // ticks until the deadline
-    u64 breath;    // rdtscll() value when to do what is done rarely
+    u64 breath;    // what was left when rare things were done last
     u8 threads;    // the other threads may run meanwhile
 };
 

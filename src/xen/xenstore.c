@@ -295,7 +295,8 @@ xenstore_receive(u32 id, const char **reply)
         return msg.type == XS_ERROR ? -1 : msg.len;
     }
     store->reply[0] = 0;
-    dprintf(1, "xen: no reply of xenstored\n");
+    if (!xen_platform_moved())
+        dprintf(1, "xen: no reply of xenstored\n");
     return -1;
 }
 

@@ -568,3 +568,32 @@ TEST(properties_that_appear_only_when_connected_are_found)
     check_true(sim_drive(early));
     check_true(sim_drive(late));
 }
+
+static u32 wait_full;
+
+static int
+none_from_now_on(struct backend *be, struct blkif_response *rsp)
+{
+    return 0;
+}
+
+// A ring full of requests that are never answered; the backend lets go of the
+// pages when the frontend closes.
+TEST(backend_that_answers_nothing_costs_other_disks_nothing)
+{
+    extern u32 LegacyRamSize;
+    u32 i;
+    LegacyRamSize = 2048u << 20;
+    boot_two();
+    for (i = 0; i < 80; i++)
+        check_equal(sim_read_unchecked(bad, i * 128, 128), 0);
+    wait_full = bad->requests;
+    bad->hook_response = none_from_now_on;
+    while (!sim_read_unchecked(bad, i * 128, 128))
+        i++;
+    check_equal(bad->requests - wait_full, 25);
+    check_good();
+    sim_check_clean();
+    for (i = 0; i < 80; i++)
+        check_equal(sim_read_unchecked(good, 10000 + i * 128, 128), 0);
+}
