@@ -390,7 +390,7 @@ connect(struct backend *be)
     const char *port = frontend_node(be, "event-channel");
     const char *protocol = frontend_node(be, "protocol");
     disconnect(be);
-    if ((!ref || !port || !protocol) && store.fault == STORE_IGNORE) {
+    if ((!ref || !port || !protocol) && store.faults) {
         // as blkback does when it cannot connect
         backend_set_state(be, XenbusStateClosing);
         return;
@@ -566,4 +566,24 @@ backend_written(struct backend *be, int bucket, struct sector **sector)
 {
     *sector = *sector ? (*sector)->next : be->image[bucket];
     return *sector ? (*sector)->number : -1ULL;
+}
+
+void
+backends_stop(void)
+{
+    int i;
+    for (i = 0; i < ARRAY_SIZE(jobs); i++) {
+        free(jobs[i]);
+        jobs[i] = NULL;
+    }
+    while (backend_count) {
+        struct backend *be = backends[--backend_count];
+        for (i = 0; i < ARRAY_SIZE(be->image); i++)
+            while (be->image[i]) {
+                struct sector *sector = be->image[i];
+                be->image[i] = sector->next;
+                free(sector);
+            }
+        free(be);
+    }
 }

@@ -12,8 +12,10 @@ void
 sim_remember(void)
 {
     int i;
-    for (i = 0; i < backend_count; i++)
+    for (i = 0; i < backend_count; i++) {
+        free(nodes_before[i]);
         nodes_before[i] = strdup(store_dump(backends[i]->frontend));
+    }
     memcpy(mask_before, hv.info->evtchn_mask, sizeof(mask_before));
 }
 
@@ -69,7 +71,8 @@ find_store_trace(void)
         const char *now = store_dump(be->frontend);
         if (strcmp(now, nodes_before[i]))
             found("vbd %u: nodes are\n%snot\n%s", be->vbd, now, nodes_before[i]);
-        if (!be->absent && be->state != XenbusStateInitWait)
+        if (!be->absent && be->state != XenbusStateInitWait
+            && be->state != XenbusStateInitialising) // not plugged yet
             found("vbd %u: the backend's state is %d", be->vbd, be->state);
         if (be->sring)
             found("vbd %u: the backend is connected", be->vbd);
@@ -295,4 +298,11 @@ sim_write(struct backend *be, u64 lba, u32 count)
     int ret = sim_write_unchecked(be, lba, count);
     sim_check_clean();
     return ret;
+}
+
+void
+guest_stop(void)
+{
+    written_count = generation = 0;
+    prepared = 0;
 }

@@ -44,6 +44,20 @@ hv_start(void)
     hv.grants[1] = (grant_entry_v1_t){ GTF_permit_access, 0, hv.store_pfn };
 }
 
+void
+hv_stop(void)
+{
+    if (hv.guest_info && sim_window == WINDOW_HVMLOADER) {
+        munmap(hv.guest_info, PAGE);
+        munmap(hv.guest_grants, PAGE);
+    }
+    if (hv.info) {
+        munmap(hv.info, 3 * PAGE);
+        close(special_fd);
+    }
+    memset(&hv, 0, sizeof(hv));
+}
+
 // Where a special page was is a hole then: all ones, and writes are lost.
 static void
 make_hole(void *page)

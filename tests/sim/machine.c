@@ -27,7 +27,7 @@ u32 sim_tsc_mhz = 2000;
 u32 sim_seed;
 
 // The TSC's low half wraps soon after the start.
-#define TSC_START 0x1ff000000ULL
+u64 sim_tsc_start = 0x5001ff000000ULL;
 
 struct event {
     u64 when;
@@ -211,7 +211,7 @@ do_sim_rdtsc(struct regs *regs)
 {
     sim_now += COST_TSC;
     run_events();
-    u64 tsc = TSC_START + sim_now * (sim_tsc_mhz ?: 2000) / 1000;
+    u64 tsc = sim_tsc_start + sim_now * (sim_tsc_mhz ?: 2000) / 1000;
     regs->eax = tsc;
     regs->edx = tsc >> 32;
 }
@@ -306,6 +306,8 @@ struct pages {
 };
 
 static struct pages *high_pages;
+static void *small[256];
+static u32 small_count;
 
 u32
 malloc_getspace(struct zone_s *zone)
@@ -356,13 +358,27 @@ _malloc(struct zone_s *zone, u32 size, u32 align)
     check_true(align <= 16);
     void *mem = malloc(size);
     memset(mem, CANARY, size);
-    return mem;
+    check_true(small_count < ARRAY_SIZE(small));
+    return small[small_count++] = mem;
+}
+
+static void
+free_all(void)
+{
+    while (small_count)
+        free(small[--small_count]);
+    while (high_pages) {
+        struct pages *pages = high_pages;
+        high_pages = pages->next;
+        munmap(pages->start - PAGE, pages->size + 2 * PAGE);
+        free(pages);
+    }
 }
 
 void
 bios_free(void *mem)
 {
-    free(mem);
+    // see free_all()
 }
 
 
@@ -481,6 +497,7 @@ yield(void)
  ****************************************************************/
 
 char sim_log[1 << 20];
+int sim_quiet;
 static u32 log_len;
 
 // The end of the way through SeaBIOS's own output.c.
@@ -489,7 +506,8 @@ qemu_debug_putc(char c)
 {
     if (log_len < sizeof(sim_log) - 1)
         sim_log[log_len++] = c;
-    putchar(c);
+    if (!sim_quiet)
+        putchar(c);
 }
 
 // What output.c needs for other ways out, which are never gone.
@@ -645,6 +663,35 @@ sim_start(void)
     hv_start();
     store_start();
     backends_start();
+}
+
+void
+sim_stop(void)
+{
+    xen_handover_arm(NULL);
+    while (events) {
+        struct event *event = events;
+        events = event->next;
+        free(event);
+    }
+    hv_stop();
+    store_stop();
+    backends_stop();
+    guest_stop();
+    free_all();
+    if (window)
+        munmap(window, 16 * PAGE);
+    window = NULL;
+    PCIDevices.first = NULL;
+    sim_clear_log();
+    sim_now = last_progress = 0;
+    sim_post = sim_drive_count = sim_window = 0;
+    sim_fail_malloc = sim_mallocs = 0;
+    sim_high_space = 16 << 20;
+    sim_tsc_start = 0x5001ff000000ULL;
+    sim_step = NULL;
+    sim_interrupt = NULL;
+    cpuid_base = 0x40000000;
 }
 
 // Say whether shared pages may be mapped at an address.

@@ -26,12 +26,15 @@
 
 extern u64 sim_now;             // in ns
 extern u32 sim_tsc_mhz;         // 0: Xen does not tell
+extern u64 sim_tsc_start;       // the TSC when sim_now was 0
 extern int sim_post;            // SeaBIOS is in POST
 extern int sim_xen;             // there is a Xen, and SeaBIOS knows it
 enum { WINDOW_BAR, WINDOW_HVMLOADER, WINDOW_MEMORY };
 extern int sim_window;          // where shared pages go, before sim_start()
 extern u32 sim_fail_malloc;     // the allocation that fails, counted from 1
 extern u32 sim_mallocs;
+extern u32 sim_high_space;
+extern void (*sim_interrupt)(void); // called when interrupts are let in
 extern u16 sim_platform_id;     // PCI device id of the platform device
 
 // A number below `range` from the run's seed.
@@ -58,11 +61,19 @@ void sim_pass(u64 ns);
 // Set up the machine. All of the layer's state is as at power-on.
 void sim_start(void);
 
+// Take it down, for another start in the same process.
+void sim_stop(void);
+void hv_stop(void);
+void store_stop(void);
+void backends_stop(void);
+void guest_stop(void);
+
 // Say whether a page is one that the layer may grant.
 int sim_is_high_page(void *page);
 
 // Everything that went to the debug port, and whether it holds a text.
 extern char sim_log[1 << 20];
+extern int sim_quiet;           // it is not shown as well
 void sim_clear_log(void);
 int sim_logged(const char *text);
 
@@ -163,6 +174,7 @@ enum {
 struct sim_store {
     u32 requests;
     u32 fault_at, fault;    // request with a fault, and which
+    u32 faults;             // so far
     const char *error;
     int (*hook)(struct store_request *request); // returns STORE_*
     u64 latency, event_delay;

@@ -235,7 +235,6 @@ TEST(hint_after_a_move_leaves_no_trace)
     sim_check_clean();
 }
 
-extern void (*sim_interrupt)(void);
 static struct backend *interrupted;
 static int interrupts;
 

@@ -394,6 +394,8 @@ take_request(struct store_request *request)
         fault = store.hook(request);
     if (request->number == store.fault_at)
         fault = store.fault;
+    if (fault != STORE_NORMAL)
+        store.faults++;
     if (fault == STORE_DEAD)
         store.dead = 1;
     if (fault == STORE_STOP)
@@ -476,4 +478,15 @@ store_start(void)
     if (!store.latency)
         store.latency = 40 * US;
     store_reset_ring();
+}
+
+void
+store_stop(void)
+{
+    while (node_count--) {
+        free(nodes[node_count].path);
+        free(nodes[node_count].value);
+    }
+    node_count = 0;
+    memset(&store, 0, sizeof(store));
 }

@@ -120,6 +120,38 @@ TEST(move_in_the_middle_of_post_is_not_noticed)
     check_each(*steps, move_in_post);
 }
 
+static int tsc_back;
+
+static void
+move_in_time(void)
+{
+    if (steps_left--)
+        return;
+    hv_move(hv.domid + 1);
+    sim_tsc_start += tsc_back ? -(sim_tsc_start / 2) : 1ULL << 50;
+}
+
+// The other machine's TSC counts from another time.
+static void
+move_to_other_time(int n)
+{
+    struct backend *be = boot_some(1);
+    tsc_back = n & 1;
+    steps_left = n / 2;
+    sim_step = move_in_time;
+    u64 begin = sim_now;
+    calls(be);
+    if (sim_now - begin > 10 * SECOND)
+        fail("the call took %llu ms", (sim_now - begin) / MS);
+}
+
+TEST(move_to_a_machine_with_another_tsc_costs_no_long_wait)
+{
+    alloc_steps();
+    check_each(1, count_calls);
+    check_each(*steps * 2, move_to_other_time);
+}
+
 TEST(move_between_two_calls_is_not_noticed)
 {
     struct backend *be = boot_some(2);

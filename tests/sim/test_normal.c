@@ -511,17 +511,6 @@ TEST(disk_commands_without_data_succeed)
     check_equal(be->connects, 1);
 }
 
-TEST(reset_of_a_disk_forgets_what_was_read)
-{
-    struct backend *be = boot_one();
-    check_equal(sim_read(be, 5000, 1), 0);
-    struct disk_op_s op = { .drive_fl = sim_drive(be), .command = CMD_RESET };
-    u32 before = be->connects;
-    process_op(&op);
-    check_equal(sim_read(be, 5000, 1), 0);
-    check_equal(be->connects, before + 1);
-}
-
 TEST(count_of_zero_is_a_success_that_does_nothing)
 {
     struct backend *be = boot_one();

@@ -28,7 +28,7 @@ RENAME = $(foreach name,snprintf printf free,--redefine-sym $(name)=bios_$(name)
 define compile_bios
 $(OUT)/$(2)/%.o: $(1)/%.c $(wildcard $(LAYER)/*.h)
 	@mkdir -p $$(@D)
-	$$(CC) $$(LAYER_FLAGS) -S -o $$(@:.o=.s) $$<
+	@$$(CC) $$(LAYER_FLAGS) -S -o $$(@:.o=.s) $$<
 	@sed -i -E $$(REPLACE) $$(@:.o=.s)
 	@$$(CC) -m32 -c -o $$@ $$(@:.o=.s)
 	@objcopy $$(RENAME) $$@
