@@ -81,9 +81,12 @@ switch_state(struct xenbus_s *bus, struct xenstore_node_s *nodes, int count
     char value[2] = { '0' + state, 0 };
     int tries;
     nodes[count] = (struct xenstore_node_s){ state_node, value };
-    for (tries = 0; tries < SWITCH_TRIES && !xen_platform_moved(); tries++)
+    for (tries = 0; tries < SWITCH_TRIES && !xen_platform_moved(); tries++) {
+        if (bus->closing)
+            xenstore_persist();
         if (!xenstore_update(bus->node, nodes, count + 1))
             return 0;
+    }
     dprintf(1, "xen: %s: could not switch to state %d\n", bus->name, state);
     return -1;
 }
@@ -171,6 +174,10 @@ xenbus_reset(struct xenbus_s *bus)
 {
     int frontend, backend;
     read_states(bus, &frontend, &backend);
+    if (backend == NO_STATE) {
+        dprintf(1, "xen: %s: the backend's state cannot be read\n", bus->name);
+        return -1;
+    }
     if (frontend == XenbusStateInitialising && backend <= XenbusStateInitWait) {
         if (backend == XenbusStateUnknown) {
             dprintf(1, "xen: %s: there is no backend\n", bus->name);

@@ -14,6 +14,7 @@ struct drive_s;
 #define XEN_LIMIT_STATE     5000 // a state of the backend, later
 #define XEN_LIMIT_IO       30000 // a block request
 #define XEN_LIMIT_STORE     5000 // a reply of xenstored
+#define XEN_LIMIT_STALLED    500 // the same, after one that did not come
 
 
 /****************************************************************
@@ -138,6 +139,11 @@ void xenstore_close(void);
 // followed by its xenstore_receive(), in order.
 u32 xenstore_send(u32 type, const char *dir, const char *name
                   , const char *value);
+
+// After a request that got no reply in time, which is reported, the next ones
+// wait for XEN_LIMIT_STALLED only, until one is answered. This makes the next
+// one wait for long again.
+void xenstore_persist(void);
 
 // Wait for the reply to `id`, at most XEN_LIMIT_STORE. Returns its length in
 // bytes and its NUL-terminated payload in *reply, which stays valid until the

@@ -19,6 +19,7 @@ struct xenstore_s {
     evtchn_port_t port;
     u8 was_masked;      // state of the port's mask before xenstore_open()
     u8 unannounced;     // requests were sent since the last notification
+    u8 stalled;         // the last request was not answered in time
     u32 serial;         // of the last request
     u32 tx_id;          // of the open transaction, or 0
     u32 rest;           // bytes left of a message that was not taken off whole
@@ -192,6 +193,7 @@ xenstore_open(void)
     if (xen_platform_map(&store->port))
         return -1;
     store->was_masked = xenevtchn_set_mask(store->port, 1);
+    store->stalled = 0;
 
     // A server that offers the reconnection feature may be at it.
     struct xenwait_s wait;
@@ -238,6 +240,20 @@ xenstore_close(void)
  * Requests and replies
  ****************************************************************/
 
+// How long to wait for xenstored. If it has just let a request wait in vain, the
+// next ones are not worth as much time.
+static u32
+reply_limit(void)
+{
+    return store->stalled ? XEN_LIMIT_STALLED : XEN_LIMIT_STORE;
+}
+
+void
+xenstore_persist(void)
+{
+    store->stalled = 0;
+}
+
 u32
 xenstore_send(u32 type, const char *dir, const char *name, const char *value)
 {
@@ -255,7 +271,7 @@ xenstore_send(u32 type, const char *dir, const char *name, const char *value)
         return 0;
     }
     struct xenwait_s wait;
-    xenwait_start(&wait, XEN_LIMIT_STORE, 0);
+    xenwait_start(&wait, reply_limit(), 0);
     // All or nothing: half a request would garble whatever is sent next.
     if (ring_wait_room(&wait, sizeof(msg) + msg.len) < 0
         || ring_write(&wait, &msg, sizeof(msg))
@@ -280,7 +296,7 @@ xenstore_receive(u32 id, const char **reply)
         xenevtchn_notify(store->port);
     store->unannounced = 0;
     struct xenwait_s wait;
-    xenwait_start(&wait, XEN_LIMIT_STORE, 0);
+    xenwait_start(&wait, reply_limit(), 0);
     for (;;) {
         struct xsd_sockmsg msg;
         if (ring_read_header(&wait, &msg))
@@ -292,11 +308,13 @@ xenstore_receive(u32 id, const char **reply)
         if (!ours)
             continue;
         store->reply[msg.len] = 0;
+        store->stalled = 0;
         return msg.type == XS_ERROR ? -1 : msg.len;
     }
     store->reply[0] = 0;
-    if (!xen_platform_moved())
+    if (!store->stalled && !xen_platform_moved())
         dprintf(1, "xen: no reply of xenstored\n");
+    store->stalled = 1;
     return -1;
 }
 
@@ -367,12 +385,12 @@ xenstore_update(const char *dir, const struct xenstore_node_s *nodes, int count)
         if (xenstore_receive(ids[i], &error) >= 0
             || (!nodes[i].value && !strcmp(error, "ENOENT")))
             continue;
-        dprintf(1, "xen: writing %s/%s failed (%s)\n"
-                , dir, nodes[i].name, error);
         ret = -1;
         if (!*error)
             // no reply: later ones, if they come, are strays
             break;
+        dprintf(1, "xen: writing %s/%s failed (%s)\n"
+                , dir, nodes[i].name, error);
     }
     return ret;
 }
@@ -385,7 +403,8 @@ xenstore_begin(void)
     // the reply is a number with a NUL
     int len = request(XS_TRANSACTION_START, "", NULL, NULL, &text);
     if (len < 1 || text[len - 1] || parse_number(text, len - 1, &tx_id)) {
-        dprintf(1, "xen: no xenstore transaction (%s)\n", text);
+        if (*text)
+            dprintf(1, "xen: no xenstore transaction (%s)\n", text);
         return -1;
     }
     store->tx_id = tx_id;
@@ -403,6 +422,7 @@ xenstore_end(int commit)
         return 0;
     if (!strcmp(reply, "EAGAIN"))
         return 1;
-    dprintf(1, "xen: xenstore transaction failed (%s)\n", reply);
+    if (*reply)
+        dprintf(1, "xen: xenstore transaction failed (%s)\n", reply);
     return -1;
 }
