@@ -249,3 +249,19 @@ TEST(backend_that_cannot_be_opened_again_is_found_out_in_post)
     check_true(sim_drive(other));
     check_true(sim_logged("xvde: backend did not get ready in 5 s (state 6)"));
 }
+
+static void
+slow_backend(int n)
+{
+    struct backend *be = sim_disk(51776);
+    be->latency = n * 400 * MS;
+    sim_boot();
+    check_true(sim_drive(be));
+    check_equal(sim_read(be, 1000, 10), 0);
+    check_equal(sim_write(be, 1000, 10), 0);
+}
+
+TEST(backend_that_is_slow_to_see_each_state_is_waited_for)
+{
+    check_each(12, slow_backend);
+}
