@@ -67,6 +67,14 @@ make_hole(void *page)
     memset(page, 0xff, PAGE);
 }
 
+void
+hv_steal_pages(void)
+{
+    make_hole(hv.guest_info);
+    make_hole(hv.guest_grants);
+    hv.guest_info = hv.guest_grants = NULL;
+}
+
 static int
 add_to_physmap(struct xen_add_to_physmap *add)
 {
@@ -168,6 +176,9 @@ hv_event(evtchn_port_t port)
     hv.info->evtchn_pending[port / 32] |= bit;
     if (hv.info->evtchn_mask[port / 32] & bit)
         return;
+    if (hv.ports[port].state == PORT_BOUND && port != hv.store_port
+        && port != hv.console_port)
+        fail("an event of port %u comes through: it is not masked", port);
     hv.info->vcpu_info[0].evtchn_pending_sel |= 1u << port / 32;
     hv.info->vcpu_info[0].evtchn_upcall_pending = 1;
 }

@@ -141,6 +141,9 @@ void hv_event(evtchn_port_t port);
 // gone (`domid` is its new number).
 void hv_move(domid_t domid);
 
+// Somebody else in the guest maps the shared pages elsewhere.
+void hv_steal_pages(void);
+
 // Fail if the guest ended a grant that is still mapped.
 void hv_check_pins(void);
 

@@ -597,3 +597,53 @@ TEST(backend_that_answers_nothing_costs_other_disks_nothing)
     for (i = 0; i < 80; i++)
         check_equal(sim_read_unchecked(good, 10000 + i * 128, 128), 0);
 }
+
+
+/****************************************************************
+ * Others in the guest
+ ****************************************************************/
+
+TEST(page_that_somebody_has_mapped_elsewhere_is_mapped_again)
+{
+    struct backend *be = sim_disk(51776);
+    sim_boot();
+    hv_steal_pages();
+    check_equal(sim_read(be, 1000, 10), 0);
+    hv_steal_pages();
+    check_equal(sim_write(be, 1000, 10), 0);
+}
+
+// Each grant reference of the layer is somebody else's.
+static void
+used_grant(int n)
+{
+    grant_entry_v1_t theirs = { GTF_permit_access, 5, 0x1234 };
+    struct backend *be = sim_disk(51776);
+    sim_boot();
+    hv.grants[511 - n] = theirs;
+    int ret = sim_read_unchecked(be, 1000, 128);
+    check_memory(&hv.grants[511 - n], &theirs, sizeof(theirs));
+    if (ret)
+        check_true(sim_logged("is in use"));
+    memset(&hv.grants[511 - n], 0, sizeof(theirs));
+    sim_check_clean();
+}
+
+TEST(grant_reference_that_somebody_else_uses_is_left_alone)
+{
+    check_each(120, used_grant);
+}
+
+TEST(event_channels_that_run_out_fail_the_call_with_the_reason)
+{
+    struct backend *be = sim_disk(51776);
+    int port;
+    sim_boot();
+    for (port = 4; port < SIM_PORTS; port++)
+        hv.ports[port] = (struct sim_port){ PORT_UNBOUND, 9 };
+    check_equal(sim_read_unchecked(be, 1000, 10), DISK_RET_ETIMEOUT);
+    check_true(sim_logged("xen: xvde: no event channel to domain 0"));
+    for (port = 4; port < SIM_PORTS; port++)
+        hv.ports[port] = (struct sim_port){ PORT_FREE };
+    check_equal(sim_read(be, 1000, 10), 0);
+}
