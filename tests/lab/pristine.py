@@ -68,12 +68,13 @@ class View:
         """The states of each VBD's two ends: {number: (frontend, backend)}."""
         def state(directory):
             return self.store.get(f"{directory}/state", "none").split('"')[1:2]
-        place = f"/local/domain/{self.domid}/device/vbd"
-        numbers = [match[1] for path in self.store if (match := re.match(rf"{place}/(\d+)$", path))]
+        place = f"/local/domain/{self.domid}/device/vbd/"
         found = {}
-        for number in numbers:
-            backend = self.store.get(f"{place}/{number}/backend", '""').split('"')[1]
-            found[int(number)] = (*state(f"{place}/{number}"), *state(backend))
+        for path in self.store:
+            number = path.removeprefix(place)
+            if number.isdigit():
+                backend = self.store.get(f"{path}/backend", '""').split('"')[1]
+                found[int(number)] = (*state(path), *state(backend))
         return found
 
     def traces(self, before):

@@ -16,7 +16,7 @@ FAKEBACK = (HERE / "fakeback.py").read_bytes()
 # (see fakeback.py), and what the BIOS says.
 WRONG = {
     "51792": ({"frontend": {"backend": None}, "states": ""}, "xvdf: no usable backend path"),
-    "51808": ({"frontend": {"backend": "text"}, "states": ""}, "xvdg: no usable backend path"),
+    "51808": ({"frontend": {"backend": "x"}, "states": ""}, "xvdg: no usable backend path"),
     "51824": ({"frontend": {"backend": "/" + 500 * "x"}, "states": ""},
               "xvdh: no usable backend path"),
     "51840": ({"frontend": {"backend-id": None}}, "xvdi: no usable backend-id"),
@@ -24,7 +24,8 @@ WRONG = {
     "51872": ({"backend": None, "states": ""}, "xvdk: there is no backend"),
     "51888": ({"backend": {"sectors": None}}, "xvdl: its backend gives no size"),
     "51904": ({"backend": {"sectors": "0"}}, "xvdm: empty"),
-    "51920": ({"backend": {"sectors": "-1"}}, 'xvdn: "sectors" of its backend is no usable number'),
+    "51920": ({"backend": {"sectors": "-1"}},
+              'xvdn: "sectors" of its backend is no usable number'),
     "51936": ({"backend": {"sectors": "18446744073709551615"}},
               'xvdo: "sectors" of its backend is no usable number'),
     "51952": ({"backend": {"sectors": "1007"}}, "xvdp: too small, not even a cylinder"),
@@ -33,7 +34,8 @@ WRONG = {
     "268439808": ({"backend": {"sector-size": "513"}},
                   "xvdr: sectors of a size that no BIOS can use"),
     "268440064": ({"backend": {"sectors": "999999999999999999"}}, "xvds: too large"),
-    "268440320": ({"backend": {"info": "text"}}, 'xvdt: "info" of its backend is no usable number'),
+    "268440320": ({"backend": {"info": "text"}},
+                  'xvdt: "info" of its backend is no usable number'),
     # the sixteen before are as many as SeaBIOS can have
     "268440576": ({}, "xvdu: 268440576, one disk too many"),
     "268440832": ({}, "xvdv: 268440832, one disk too many"),
@@ -83,11 +85,12 @@ def vbd(domid, number, frontend=(), backend=(), states="246"):
 def add(guest, vbds):
     """Give a paused guest VBDs that no real backend serves: {number: differences}."""
     lab = guest.lab
-    script = lab.put("fakeback.py", FAKEBACK)
+    script, log = lab.put("fakeback.py", FAKEBACK), "/root/fakeback.log"
     data = lab.put("vbds.json", json.dumps({
         number: vbd(guest.domid, number, **changes) for number, changes in vbds.items()}).encode())
-    lab.spawn(f"exec python3 {script} {guest.domid} <{data} >/root/fakeback.log 2>&1")
-    lab.run("until [ -s /root/fakeback.log ]; do sleep 0.05; done; grep -x ready /root/fakeback.log")
+    lab.run(f"rm -f {log}")
+    lab.spawn(f"exec python3 {script} {guest.domid} <{data} >{log} 2>&1")
+    lab.run(f"until [ -s {log} ]; do sleep 0.05; done; grep -x ready {log}")
 
 
 @pytest.fixture(scope="module")

@@ -20,9 +20,10 @@ def stop_after(guest, step):
 
 @pytest.mark.parametrize("backend", ["phy", "qdisk"])
 def test_no_trace_after_any_int13(lab, blob, guest_disk, backend):
-    disks = [xl_disk(lab.attach(guest_disk("steps", mib=5, name=name, delay_ms=1500)), name, backend=backend)
-             for name in ("xvde", "xvdf")]
-    guest = create(lab, disks, blob)
+    names = ["xvde", "xvdf"]
+    images = [guest_disk("steps", mib=5, name=name, delay_ms=1500) for name in names]
+    guest = create(lab, [xl_disk(lab.attach(image), name, backend=backend)
+                         for image, name in zip(images, names)], blob)
     before = View(guest)
     assert before.states() == {51776: ("1", "2"), 51792: ("1", "2")}
     guest.unpause()
@@ -54,9 +55,11 @@ def test_traces_are_found_in_the_middle_of_a_read_and_are_gone_after_it(lab, blo
             "do sleep 0.1; done; sleep 1")
     guest.pause()
     found = View(guest).traces(before)
-    for what in ("node .*/device/vbd/51776/state: ", "node .*/backend/vbd/.*/state: ",
-                 "node .*/ring-ref: ", "node .*/event-channel: ", "node .*/protocol: ", r"^grant \d+: ",
-                 r"^mapped grant \d+: ", r"event channel \d+ of domain \d+: .* was not there"):
+    place = "node .*/device/vbd/51776/"
+    for what in (place + "state: ", place + "ring-ref: ", place + "event-channel: ",
+                 place + "protocol: ", "node .*/backend/vbd/.*/state: ",
+                 r"^grant \d+: ", r"^mapped grant \d+: ",
+                 r"event channel \d+ of domain \d+: .* was not there"):
         assert any(re.search(what, line) for line in found), (what, found)
     throttle(lab, device, 0)
     guest.unpause()
