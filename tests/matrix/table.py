@@ -1,16 +1,17 @@
 """Writes docs/boot-matrix.md out of the results of a run."""
 
 import re
+import textwrap
 
 HEAD = """# Boot matrix
 
 Written by `make matrix` on {date}; do not edit. How an OS finds the PV disk that a loader has
 booted it from, on a real Xen under QEMU's software emulation.
 
-- Xen {xen}, Linux {dom0} in dom0, oxenstored. The disk is served by blkback, the CD by QEMU.
+- Xen {xen}, Linux {dom0} in dom0, oxenstored; blkback serves the disk, QEMU the CD.
 - The guest has 256 MiB, the disk xvde and one row the CD xvdf: none has an emulated twin.
-- Firmware: {bios}, see *Modes*.
-- Loaders and OSes are Debian's: Linux {linux}, {packages}.
+- Firmware: {bios}, see *Modes*; SHA-256 of the default blob {digest}...
+{packages}
 
 The guest is paused at the first message of its OS, Linux always before its own driver for xenstore
 begins. From dom0 we compare with the time before the guest's first instruction: the frontend's
@@ -21,8 +22,11 @@ frontend.
 
 ## What the OS finds
 
-The number counts the attaches of the whole boot up to there, with one for each disk in POST.
-Empty: the loader does not give this hint, so leaving it out changes nothing.
+The number counts the attaches of the whole boot up to there, with one for each disk in POST. In
+*closed* it can differ by one or two from run to run: a slow machine makes the cache forget earlier.
+Empty: the loader does not give this hint, so leaving it out changes nothing. `make matrix` fails if
+a device is not pristine in *closed*, or in the other modes after a hint that was not left out, and
+also if it is pristine without one.
 
 """
 
@@ -35,6 +39,9 @@ MODES = """
   without int13, and a few more that no loader here needs.
 - *no E820*, *no EC00*, *no floppy*, *no idle*: *sticky* without this one hint.
 - *no hint*: *sticky* without these four. It shows that the test sees a disk that is left attached.
+
+Beside the memory map, no loader here needs EC00 or the reset of the floppy drive; without it they
+catch all that end in 16-bit code.
 
 ## Time
 
@@ -54,9 +61,21 @@ ABSENT = """
 - iPXE from the network and its own driver for Xen's network: the lab's guests have no network.
 """
 
+# What may surprise in a row.
 NOTES = {
+    "GRUB 2 `linux`, Linux":
+        "enters the kernel's 32-bit code, which calls no BIOS: the memory map is its only sign. "
+        "GRUB asks for it at two moments more, and reads on: three attaches after POST.",
+    "GRUB 2 `chainloader`, SYSLINUX, Linux":
+        "two attaches more than SYSLINUX alone: GRUB asks for the memory map, too.",
+    "ISOLINUX on a PV CD, Linux":
+        "two disks, so two attaches in POST; Linux mounts xvde, it does not use PV CDs.",
+    "GRUB 2 `linux16`, memtest86+":
+        "most of its seconds pass in memtest86+, before its first line on the serial port.",
+    "GRUB 2, iPXE `sanboot`, GRUB 2 `linux`, Linux":
+        "the same disk is booted twice, and only the second GRUB hands it over.",
     "silent loader":
-        "left attached in every sticky mode, as it gives no sign; this is why *closed* is the "
+        "left attached in *sticky*, as it gives no sign; this is why *closed* is the "
         "default.",
     "silent loader, 3 s idle":
         "the same, but it waits before its end as at a prompt; only the idle hint sees that.",
@@ -85,14 +104,21 @@ def rows(lines):
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def linux_says(results):
-    """A sentence on the resets of the frontend."""
+def sums(results):
+    """Sentences on all cells."""
     booted = [cell for cell in results.values() if "reset" in cell]
-    reset = [cell for cell in booted if cell["reset"]]
-    left = sum(bool(cell["left"]) for cell in booted)
-    return (f"Linux was booted in {len(booted)} cells and found its test data in "
-            f"{sum('data right' in cell['disk'] for cell in booted)}. {left} of them left the disk "
-            f"attached, and in {len(reset)} Linux reset the frontend.\n")
+    right = [cell for cell in booted if "data right" in cell["disk"]]
+    left = {text for cell in results.values() for text in cell.get("left", ())}
+    return paragraph(
+        f"Linux was booted in {len(booted)} cells, and found its test data right in {len(right)}. It "
+        f"had to reset the frontend in {sum(bool(cell['reset']) for cell in booted)}; the disk was "
+        f"attached in {sum(bool(cell['left']) for cell in booted)}. What differs where it is "
+        f"attached: {'; '.join(sorted(left))}.")
+
+
+def paragraph(text, indent=""):
+    """Text in lines of at most 100 characters."""
+    return textwrap.fill(text, 100, subsequent_indent=indent, break_on_hyphens=False) + "\n"
 
 
 def notes(loaders, results, modes):
@@ -102,9 +128,10 @@ def notes(loaders, results, modes):
         for mode in modes:
             cell = results.get(f"{mode}: {loader.name}")
             if cell and cell["wrong"]:
-                text += f"- {loader.name}, {mode}: **wrong**: {'; '.join(cell['wrong'])}.\n"
+                text += paragraph(
+                    f"- {loader.name}, {mode}: **wrong**: {'; '.join(cell['wrong'])}.", "  ")
         if loader.name in NOTES:
-            text += f"- {loader.name}: {NOTES[loader.name]}\n"
+            text += paragraph(f"- {loader.name}: {NOTES[loader.name]}", "  ")
     return text
 
 
@@ -120,6 +147,8 @@ def write(path, loaders, results, modes, facts):
     second += [[loader.name, *costs(cells[0]), *costs(cells[1])]
                for loader, cells in zip(loaders, by_mode)]
     path.parent.mkdir(exist_ok=True)
-    path.write_text(HEAD.format(date=date, linux=linux, **facts) + rows(first) + "\n" +
-                    linux_says(results) + "\n" + notes(loaders, results, modes) +
+    facts["packages"] = paragraph(
+        f"- Loaders and OSes are Debian's: Linux {linux}, {facts['packages']}.", "  ").strip()
+    path.write_text(HEAD.format(date=date, **facts) + rows(first) + "\n" +
+                    sums(results) + "\n" + notes(loaders, results, modes) +
                     MODES + rows(second) + ABSENT)
