@@ -112,9 +112,9 @@ check-seabios: | packages-build packages-lab
 check-guests: $(BLOB) | packages-lab
 	$(PYTEST) tests/guests
 
-# The blob on a real Xen
+# The blob on a real Xen: two labs at a time, each has one CPU
 check-lab: $(BLOB) | packages-lab
-	$(PYTEST) -m "not slow" tests/lab
+	$(PYTEST) -n 2 --dist loadfile -m "not slow" tests/lab
 
 # What takes minutes there; not a part of `check`
 check-slow: $(BLOB) | packages-lab
