@@ -132,6 +132,16 @@ sim_pass(u64 ns)
 }
 
 
+void
+sim_freeze(u64 ns)
+{
+    struct event *event;
+    for (event = events; event; event = event->next)
+        event->when += ns;
+    sim_now += ns;
+}
+
+
 /****************************************************************
  * Privileged instructions
  ****************************************************************/

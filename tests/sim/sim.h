@@ -58,6 +58,9 @@ extern void (*sim_step)(void);
 // Let time pass while the layer does not run.
 void sim_pass(u64 ns);
 
+// Let time pass while nobody runs.
+void sim_freeze(u64 ns);
+
 // Set up the machine. All of the layer's state is as at power-on.
 void sim_start(void);
 

@@ -255,6 +255,10 @@ TEST(hint_and_call_out_of_an_interrupt_disturb_no_call)
     sim_interrupt = interrupt;
     check_equal(sim_read_unchecked(interrupted, 1000, 100), 0);
     check_true(interrupts > 0);
+    // and with a disk attached
+    interrupts = 0;
+    check_equal(sim_read_unchecked(interrupted, 90000, 100), 0);
+    check_true(interrupts > 0);
     sim_interrupt = NULL;
     xen_handover();
     sim_check_clean();

@@ -165,6 +165,8 @@ flush_output(void *arg)
 {
     struct xenstore_domain_interface *ring = hv.store;
     u32 used = ring->rsp_prod - ring->rsp_cons, i;
+    if (store.dead)
+        return;
     if (sim_now < store.stopped_until) {
         sim_cancel(flush_output, NULL);
         sim_at(store.stopped_until, flush_output, NULL);

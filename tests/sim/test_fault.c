@@ -91,7 +91,7 @@ recover(void)
     for (i = 0; i < disks; i++) {
         struct backend *be = backends[i];
         if (!sim_drive(be)) {
-            if (!sim_logged("xen: "))
+            if (!sim_logged("xen: ") && !sim_logged("Unable to allocate"))
                 fail("vbd %u is no drive, and nobody says why", be->vbd);
             continue;
         }
@@ -179,6 +179,14 @@ failing_malloc(int n)
     run();
     recover();
     check_true(sim_logged("Unable to allocate") || sim_drive_count == disks);
+}
+
+TEST(fault_of_any_allocation_without_hvmloader_is_survived)
+{
+    sim_window = WINDOW_MEMORY;
+    disks = 1;
+    count_steps();
+    check_each(steps->mallocs, failing_malloc);
 }
 
 TEST(fault_of_any_allocation_is_survived)

@@ -263,7 +263,10 @@ TEST(backend_that_keeps_pages_mapped_after_it_answered_is_not_used_again)
 static void
 many_lost(int n)
 {
+    extern u32 LegacyRamSize;
     int i;
+    if (n & 4)
+        LegacyRamSize = 8 << 20;
     for (i = 0; i < 6; i++)
         sim_disk(51712 + 16 * i)->domid = i;
     sim_boot();
@@ -271,9 +274,8 @@ many_lost(int n)
     for (i = 0; i < 5; i++) {
         backends[i]->hook_response = no_response;
         backends[i]->keep_mapped = n & 1;
-        check_equal(n & 2 ? sim_write_unchecked(backends[i], 1000, 128)
-                    : sim_read_unchecked(backends[i], 1000, 128)
-                    , DISK_RET_ETIMEOUT);
+        check_true((n & 2 ? sim_write_unchecked(backends[i], 1000, 128)
+                    : sim_read_unchecked(backends[i], 1000, 128)) != 0);
         // requests and pages get scarce: a call may fail, but not lie
         sim_read_unchecked(good, 1000 * i, 128);
         sim_write_unchecked(good, 1000 * i, 128);
@@ -285,7 +287,7 @@ many_lost(int n)
 
 TEST(backends_that_lose_all_requests_leave_wrong_data_to_nobody)
 {
-    check_each(4, many_lost);
+    check_each(8, many_lost);
 }
 
 

@@ -219,6 +219,20 @@ pause(void)
         sim_pass(3600 * SECOND);
 }
 
+static void
+freeze(void)
+{
+    sim_freeze(3600 * SECOND);
+}
+
+TEST(pause_of_the_whole_machine_at_every_step_is_no_timeout)
+{
+    struct backend *be = boot_some(1);
+    sim_step = freeze;
+    check_equal(sim_read(be, 2000, 100), 0);
+    check_equal(sim_write(be, 2000, 100), 0);
+}
+
 void
 pause_at(int n)
 {

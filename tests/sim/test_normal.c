@@ -211,6 +211,16 @@ TEST(read_works_with_every_size_of_cache)
     check_each(8, read_with_memory);
 }
 
+TEST(read_works_where_little_high_memory_is_left)
+{
+    struct backend *be = sim_disk(XVDE);
+    u32 i;
+    sim_high_space = 300 << 10;
+    sim_boot();
+    for (i = 0; i < 50; i++)
+        check_equal(sim_read(be, 1000 + i * 77, 100), 0);
+}
+
 TEST(read_of_the_end_of_a_disk_of_odd_size_is_right)
 {
     struct backend *be = sim_disk(XVDE);
@@ -555,6 +565,7 @@ TEST(twin_of_a_pv_disk_is_left_out)
     check_equal(covers(DTYPE_ATA, 3, 262144), 0);
     check_equal(covers(DTYPE_VIRTIO_BLK, 0, 262144), 0);
     check_equal(covers(DTYPE_XEN, 0, 262144), 0);
+    check_equal(covers(DTYPE_LSI_SCSI, 1, 262144), 0);
     check_equal(xenblk_covers_lsi(1, 1), 0);
     check_equal(xenblk_covers_lsi(0, 0), 0);
 }

@@ -412,6 +412,60 @@ TEST(store_ring_with_impossible_indices_is_not_used)
     check_each(8, bad_index);
 }
 
+static void
+spoil(void *arg)
+{
+    *(XENSTORE_RING_IDX*)arg += 1 << 20;
+    store.dead = 1;
+}
+
+// The same in the middle of a request, and of a reply that comes in pieces.
+static void
+bad_index_later(int n)
+{
+    static char text[3000];
+    memset(text, 'v', sizeof(text) - 1);
+    open_store();
+    store_write("/x/a", text);
+    store.split = 100;
+    store.latency = 2 * MS;
+    sim_at(sim_now + n * 100 * US, spoil, n & 1 ? &hv.store->rsp_prod
+           : &hv.store->req_cons);
+    u64 begin = sim_now;
+    struct xenstore_node_s node = { "state", text };
+    if (n & 2)
+        xenstore_update("device/vbd/1", &node, 1);
+    else
+        xenstore_read("/x", "a");
+    store.dead = 1;
+    check_true(!xenstore_read("/x", "a"));
+    check_true(sim_now - begin < 20 * SECOND);
+}
+
+TEST(store_ring_that_breaks_in_the_middle_of_a_message_is_not_used)
+{
+    check_each(80, bad_index_later);
+}
+
+static void
+stop_store(void *arg)
+{
+    store.dead = 1;
+}
+
+TEST(store_that_dies_in_the_middle_of_a_reply_is_given_up)
+{
+    static char text[3000];
+    memset(text, 'v', sizeof(text) - 1);
+    open_store();
+    store_write("/x/a", text);
+    store.split = 10;
+    sim_at(sim_now + MS, stop_store, NULL);
+    u64 begin = sim_now;
+    check_true(!xenstore_read("/x", "a"));
+    check_true(sim_now - begin < 6 * SECOND);
+}
+
 TEST(store_that_is_dead_costs_no_more_than_the_limit_and_says_so)
 {
     open_store();
