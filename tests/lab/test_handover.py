@@ -81,7 +81,8 @@ def test_os_sees_what_it_would_see_under_a_bios_without_the_layer(take_over, blo
 def test_c_xenstored_is_left_clean_too(blob, guest_disk):
     with Lab.start("handover-xenstored", store="xenstored") as lab:
         disks = [xl_disk(lab.attach(guest_disk("takeover", mib=5, name=name, label="none")),
-                         name, backend=backend) for name, backend in zip(["xvde", "xvdf"], BACKENDS)]
+                         name, backend=backend)
+                 for name, backend in zip(["xvde", "xvdf"], BACKENDS)]
         guest = create(lab, disks, blob, memory=64)
         guest.unpause()
         guest.skip_menu()
