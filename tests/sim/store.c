@@ -198,10 +198,14 @@ reply_as(u32 type, u32 id, u32 tx, const void *data, u32 len)
     store_raw(data, len);
 }
 
+// Replies that are sent later.
 struct late {
     struct xsd_sockmsg msg;
     char data[XENSTORE_PAYLOAD_MAX];
+    struct late *next;
 };
+
+static struct late *lates;
 
 static void
 send_late(void *arg)
@@ -209,7 +213,6 @@ send_late(void *arg)
     struct late *late = arg;
     store_raw(&late->msg, sizeof(late->msg));
     store_raw(late->data, late->msg.len);
-    free(late);
 }
 
 // Answer a request, with its fault if it has one.
@@ -227,6 +230,8 @@ reply(struct store_request *request, int fault, u32 type, const void *data
         late = malloc(sizeof(*late));
         late->msg = (struct xsd_sockmsg){ type, msg->req_id, msg->tx_id, len };
         memcpy(late->data, data, len);
+        late->next = lates;
+        lates = late;
         sim_at(sim_now + 8 * SECOND, send_late, late);
         return;
     case STORE_BAD_ID:
@@ -490,5 +495,10 @@ store_stop(void)
         free(nodes[node_count].value);
     }
     node_count = 0;
+    while (lates) {
+        struct late *late = lates;
+        lates = late->next;
+        free(late);
+    }
     memset(&store, 0, sizeof(store));
 }
