@@ -36,7 +36,7 @@ BUILD_SEABIOS = +$(MAKE) --no-print-directory -C $(TREE) \
 all: $(BLOB)
 
 .PHONY: all run shell matrix check check-host check-build check-seabios check-guests check-lab \
-    check-slow install clean FORCE
+    check-slow coverage mutate fuzz install clean FORCE
 .DELETE_ON_ERROR:
 
 
@@ -115,6 +115,17 @@ check-guests: $(BLOB) | packages-lab
 # The blob on a real Xen: two labs at a time, each has one CPU
 check-lab: $(BLOB) | packages-lab
 	$(PYTEST) -n 2 --dist loadfile -m "not slow" tests/lab
+
+# What the host tests reach of the layer; a break of it in a hundred ways; new inputs
+coverage: $(BLOB) | packages-host
+	$(MAKE) -C tests/unit coverage TREE=$(abspath $(TREE))
+
+mutate: $(BLOB) | packages-host
+	tests/sim/mutate -j 2 $(abspath $(TREE)) $(abspath $(OUT))/mutate
+
+TIME = 60
+fuzz: $(BLOB) | packages-host
+	$(MAKE) -C tests/fuzz fuzz TREE=$(abspath $(TREE)) TIME=$(TIME)
 
 # What takes minutes there; not a part of `check`
 check-slow: $(BLOB) | packages-lab
