@@ -153,7 +153,7 @@ sim_drive(struct backend *be)
 
 // A caller's buffer, at any address, with memory around it that must stay.
 #define MARGIN 4096
-static u8 memory[2 * MARGIN + 128 * 1024];
+static u8 memory[3 * MARGIN + 128 * 1024];
 
 static int
 process(struct backend *be, int command, u64 lba, u32 count, u8 *buf)
@@ -168,14 +168,33 @@ process(struct backend *be, int command, u64 lba, u32 count, u8 *buf)
     return process_op(&op);
 }
 
+// Choose a buffer, with a margin on both sides.
+static u8 *
+choose_buffer(u32 size)
+{
+    u8 *buf = memory + MARGIN + sim_random(MARGIN);
+    memset(buf - MARGIN, CANARY, MARGIN + size + MARGIN);
+    return buf;
+}
+
+// Fail if a margin of a buffer was written to.
+static void
+check_margin(u8 *buf, u8 *margin, u32 size)
+{
+    u32 i;
+    // all bytes are like the first if each is like the one before
+    if (*margin == CANARY && !memcmp(margin, margin + 1, MARGIN - 1))
+        return;
+    for (i = 0; margin[i] == CANARY; i++)
+        ;
+    fail("byte %d of a buffer of %u was written", (int)(margin + i - buf), size);
+}
+
 static void
 check_margins(u8 *buf, u32 size)
 {
-    u8 *byte;
-    for (byte = memory; byte < memory + sizeof(memory); byte++)
-        if ((byte < buf || byte >= buf + size) && *byte != CANARY)
-            fail("byte %d of a buffer of %u was written", (int)(byte - buf)
-                 , size);
+    check_margin(buf, buf - MARGIN, size);
+    check_margin(buf, buf + size, size);
 }
 
 int
@@ -183,8 +202,7 @@ sim_read_unchecked(struct backend *be, u64 lba, u32 count)
 {
     u32 unit = sim_drive(be) ? sim_drive(be)->blksize : 512, i;
     u32 size = count * unit;
-    u8 *buf = memory + MARGIN + sim_random(MARGIN), want[512];
-    memset(memory, CANARY, sizeof(memory));
+    u8 *buf = choose_buffer(size), want[512];
     int ret = process(be, CMD_READ, lba, count, buf);
     check_margins(buf, size);
     if (ret)
@@ -227,8 +245,7 @@ int
 sim_write_unchecked(struct backend *be, u64 lba, u32 count)
 {
     u32 i, size = count * 512;
-    u8 *buf = memory + MARGIN + sim_random(MARGIN), copy[512];
-    memset(memory, CANARY, sizeof(memory));
+    u8 *buf = choose_buffer(size), copy[512];
     generation++;
     for (i = 0; i < count; i++)
         written_data(be, lba + i, generation, buf + i * 512);

@@ -15,6 +15,10 @@ struct sim_hv hv;
 void (*sim_step)(void);
 static int special_fd;
 
+// Grant references that are mapped, in any order.
+static u16 pinned[XENGRANT_REFS];
+static int pinned_count;
+
 int sim_is_window(void *page);
 
 
@@ -56,6 +60,7 @@ hv_stop(void)
         close(special_fd);
     }
     memset(&hv, 0, sizeof(hv));
+    pinned_count = 0;
 }
 
 // Where a special page was is a hole then: all ones, and writes are lost.
@@ -128,13 +133,14 @@ hv_map_grant(domid_t domid, grant_ref_t ref, int write)
         fail("grant %u is of %p, which is no page of the layer", ref, page);
     if (write && entry->flags & GTF_readonly)
         return NULL;
-    int other;
-    for (other = 0; other < XENGRANT_REFS; other++)
-        if (other != ref && hv.pins[other]
-            && hv.pinned_frame[other] == hv.pinned_frame[ref])
+    int i;
+    for (i = 0; i < pinned_count; i++)
+        if (pinned[i] != ref
+            && hv.pinned_frame[pinned[i]] == hv.pinned_frame[ref])
             fail("page %p is granted again while a backend has it (%d, %d)"
-                 , page, other, ref);
-    hv.pins[ref]++;
+                 , page, pinned[i], ref);
+    if (!hv.pins[ref]++)
+        pinned[pinned_count++] = ref;
     entry->flags |= GTF_reading | (write ? GTF_writing : 0);
     return page;
 }
@@ -145,21 +151,25 @@ hv_unmap_grant(grant_ref_t ref, int write)
     check_true(hv.pins[ref] > 0);
     if (--hv.pins[ref])
         return;
+    int i = 0;
+    while (pinned[i] != ref)
+        i++;
+    pinned[i] = pinned[--pinned_count];
     hv.grants[ref].flags &= ~(GTF_reading | GTF_writing);
 }
 
 void
 hv_check_pins(void)
 {
-    int ref;
-    if (hv.grants)
-        for (ref = 0; ref < XENGRANT_REFS; ref++)
-            if (hv.pins[ref]
-                && (!(hv.grants[ref].flags & GTF_reading)
-                    || (hv.grants[ref].flags & GTF_type_mask) != GTF_permit_access
-                    || hv.grants[ref].frame != hv.pinned_frame[ref]))
-                fail("grant %u was changed while mapped (flags %x)"
-                     , ref, hv.grants[ref].flags);
+    int i;
+    for (i = 0; i < pinned_count; i++) {
+        int ref = pinned[i];
+        if (!(hv.grants[ref].flags & GTF_reading)
+            || (hv.grants[ref].flags & GTF_type_mask) != GTF_permit_access
+            || hv.grants[ref].frame != hv.pinned_frame[ref])
+            fail("grant %u was changed while mapped (flags %x)"
+                 , ref, hv.grants[ref].flags);
+    }
 }
 
 
@@ -375,6 +385,7 @@ hv_move(domid_t domid)
     memset(hv.info, 0, PAGE);
     memset(hv.grants, 0, PAGE);
     memset(hv.pins, 0, sizeof(hv.pins));
+    pinned_count = 0;
     for (i = 0; i < SIM_PORTS; i++)
         hv.ports[i] = (struct sim_port){ PORT_FREE };
     hv.domid = domid;

@@ -83,7 +83,7 @@ static void
 run_events(void)
 {
     static int running;
-    if (running)
+    if (running || !events || events->when > sim_now)
         return;
     running = 1;
     while (events && events->when <= sim_now) {

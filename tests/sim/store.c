@@ -30,10 +30,17 @@ static u32 input_len, output_len;
 static struct node *
 find(const char *path)
 {
-    int i;
-    for (i = 0; i < node_count; i++)
-        if (!strcmp(nodes[i].path, path))
-            return &nodes[i];
+    // they are in order
+    int from = 0, to = node_count;
+    while (from < to) {
+        int middle = (from + to) / 2, order = strcmp(nodes[middle].path, path);
+        if (!order)
+            return &nodes[middle];
+        if (order < 0)
+            from = middle + 1;
+        else
+            to = middle;
+    }
     return NULL;
 }
 
