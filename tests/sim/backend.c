@@ -402,6 +402,10 @@ connect(struct backend *be)
     be->ring_ref = atoi(ref);
     be->port = atoi(port);
     be->sring = hv_map_grant(be->domid, be->ring_ref, 1);
+    if (!be->sring && be->mislabelled) {
+        backend_set_state(be, XenbusStateClosing);
+        return;
+    }
     if (!be->sring)
         fail("vbd %u: the ring's grant %u cannot be mapped", be->vbd
              , be->ring_ref);

@@ -237,6 +237,7 @@ struct backend {
     int absent;             // a directory without a driver
     u64 hotplug, latency, io_latency; // ns
     int skip_initwait;      // cannot be opened again
+    int mislabelled;        // the frontend may be told a wrong domain
     int bad_from, bad_to;   // sectors that cannot be read or written
     int fail_writes, fail_flush;
 

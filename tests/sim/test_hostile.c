@@ -531,6 +531,21 @@ TEST(frontend_with_odd_nodes_is_refused_with_a_reason)
     check_each(12, odd_frontend);
 }
 
+TEST(frontend_that_names_another_domain_gives_its_pages_to_nobody_else)
+{
+    struct backend *be = sim_disk(51776), *other = sim_disk(51792);
+    be->domid = 3;
+    be->mislabelled = 1;
+    sim_prepare();
+    store_printf("4", "%s/backend-id", be->frontend);
+    sim_remember();
+    sim_boot_unchecked();
+    check_true(!sim_drive(be));
+    check_true(sim_drive(other));
+    check_true(sim_logged("xen: xvde: backend did not connect"));
+    sim_check_clean();
+}
+
 TEST(list_with_names_that_are_no_disks_is_read_all_the_same)
 {
     static const char *names[] = {
