@@ -44,7 +44,7 @@ fuzz(void)
     while (left--) {
         const char *node = nodes[input_byte() % ARRAY_SIZE(nodes)];
         u32 len = input_text(text, XENSTORE_PAYLOAD_MAX);
-        be->mislabelled |= !strcmp(node, "backend-id");
+        be->mislabelled = 1;
         snprintf(path, sizeof(path), "%s/%s", be->frontend, node);
         store_write_bytes(path, text, len);
     }

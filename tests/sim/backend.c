@@ -9,6 +9,7 @@
 
 struct backend *backends[64];
 int backend_count;
+struct backend_steps backend_steps;
 
 
 /****************************************************************
@@ -171,9 +172,17 @@ complete(void *arg)
 {
     struct job *job = arg;
     struct backend *be = job->be;
-    int status = BLKIF_RSP_OKAY, op = job->req.operation;
+    int status = BLKIF_RSP_OKAY, op = job->req.operation, fault = -1;
+    if (++backend_steps.responses == backend_steps.response_at)
+        fault = backend_steps.response;
+    if (fault == IO_LATE || fault == IO_TOO_LATE) {
+        sim_at(sim_now + (fault == IO_LATE ? 8 : 45) * SECOND, complete, job);
+        return;
+    }
     sim_progress();
-    switch (op) {
+    if (fault == IO_ERROR)
+        status = BLKIF_RSP_ERROR;
+    else switch (op) {
     case BLKIF_OP_READ:
         status = transfer(job);
         break;
@@ -192,7 +201,7 @@ complete(void *arg)
     }
     release_pages(job);
     be->open--;
-    if (be->sring) {
+    if (be->sring && fault != IO_LOSE) {
         struct blkif_response rsp = {
             .id = job->req.id, .operation = op, .status = status,
         };
@@ -390,7 +399,7 @@ connect(struct backend *be)
     const char *port = frontend_node(be, "event-channel");
     const char *protocol = frontend_node(be, "protocol");
     disconnect(be);
-    if ((!ref || !port || !protocol) && store.faults) {
+    if ((!ref || !port || !protocol) && (store.faults || be->mislabelled)) {
         // as blkback does when it cannot connect
         backend_set_state(be, XenbusStateClosing);
         return;
@@ -470,9 +479,15 @@ backend_watch(const char *path)
         if (!len || strncmp(path, be->frontend, len)
             || (path[len] && strcmp(path + len, "/state")))
             continue;
+        int fault = -1;
+        if (++backend_steps.watches == backend_steps.watch_at)
+            fault = backend_steps.watch;
+        if (fault == WATCH_LOSE)
+            continue;
         // watches coalesce
         sim_cancel(frontend_changed, be);
-        sim_at(sim_now + be->latency, frontend_changed, be);
+        sim_at(sim_now + (fault == WATCH_LATE ? 3 * SECOND : be->latency)
+               , frontend_changed, be);
     }
 }
 
@@ -576,6 +591,7 @@ void
 backends_stop(void)
 {
     int i;
+    memset(&backend_steps, 0, sizeof(backend_steps));
     for (i = 0; i < ARRAY_SIZE(jobs); i++) {
         free(jobs[i]);
         jobs[i] = NULL;

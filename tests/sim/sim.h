@@ -237,7 +237,7 @@ struct backend {
     int absent;             // a directory without a driver
     u64 hotplug, latency, io_latency; // ns
     int skip_initwait;      // cannot be opened again
-    int mislabelled;        // the frontend may be told a wrong domain
+    int mislabelled;        // the toolstack's nodes of the frontend may lie
     int bad_from, bad_to;   // sectors that cannot be read or written
     int fail_writes, fail_flush;
 
@@ -262,6 +262,17 @@ struct backend {
 
 extern struct backend *backends[64];
 extern int backend_count;
+
+// What goes wrong with one response, or one watch event of a backend.
+enum { IO_ERROR, IO_LOSE, IO_LATE, IO_TOO_LATE };
+enum { WATCH_LOSE, WATCH_LATE };
+
+struct backend_steps {
+    u32 responses, watches;         // so far, of all backends
+    u32 response_at, response;      // response with a fault, and which
+    u32 watch_at, watch;            // the same for a watch event
+};
+extern struct backend_steps backend_steps;
 
 // Add a disk: VBD number, 128 MiB, blkback, read-write.
 struct backend *sim_disk(u32 vbd);

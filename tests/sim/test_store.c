@@ -572,6 +572,22 @@ TEST(store_event_that_comes_after_its_reply_is_not_left_for_the_os)
     check_each(5, event_delay);
 }
 
+static void
+event_again(void *arg)
+{
+    hv_event(hv.store_port);
+    sim_at(sim_now + 100 * US, event_again, NULL);
+}
+
+TEST(store_event_that_comes_again_and_again_is_cleared_at_the_end)
+{
+    open_store();
+    event_again(NULL);
+    xenstore_close();
+    check_equal(hv.info->evtchn_pending[0], 0);
+    check_equal(hv.info->vcpu_info[0].evtchn_upcall_pending, 0);
+}
+
 TEST(store_port_keeps_the_mask_that_it_had)
 {
     sim_start();

@@ -166,7 +166,10 @@ check_each(int count, void (*body)(int n))
             start_process(&processes[begun % jobs], run_one, &each);
         }
         struct process *process = &processes[ended++ % jobs];
-        if (end_process(process)) {
+        int bad = end_process(process);
+        // the limit is for each of them
+        alarm(limit_seconds);
+        if (bad) {
             if (!failed++)
                 copy_output(process->output, stderr, 0);
             snprintf(numbers + strlen(numbers), sizeof(numbers) - strlen(numbers)
