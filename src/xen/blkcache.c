@@ -17,8 +17,8 @@ blkcache_init(struct blkcache_s *cache, void *mem, u32 size, u32 start)
     if (cache->count > BLKCACHE_SLOTS)
         cache->count = BLKCACHE_SLOTS;
     cache->start = start / (BLKRING_SECTOR << cache->shift) ?: 1;
-    if (cache->start > cache->count / 4)
-        cache->start = cache->count / 4;
+    if (cache->start > cache->count / 2)
+        cache->start = cache->count / 2;
 }
 
 void *
@@ -82,8 +82,8 @@ blkcache_plan(struct blkcache_s *cache, u8 disk, u32 chunk, u32 need
         run = cache->slots[before].run * 2;
     if (run < need)
         run = need;
-    if (run > cache->count * 3 / 4)
-        run = cache->count * 3 / 4;
+    if (run > cache->count * 7 / 8)
+        run = cache->count * 7 / 8;
     for (n = 1; n < run; n++)
         if (chunk + n >= chunks || find(cache, disk, chunk + n) >= 0)
             break;

@@ -26,7 +26,7 @@
 
 // What the first read of a sequence reads ahead, in bytes. An attach costs as
 // much as reading many times that; where it is spared, less is right.
-#define CLOSED_START (1024 * 1024)
+#define CLOSED_START (2048 * 1024)
 #define STICKY_START (256 * 1024)
 
 // The cache is forgotten after so many microseconds without an int13: somebody
@@ -854,6 +854,8 @@ list_disks(void)
 {
     const char *names;
     int len = xenstore_list("device/vbd", &names);
+    if (len < 0 && *names)
+        dprintf(1, "xen: the list of disks cannot be read (%s)\n", names);
     const char *end = names + len;
     for (; len > 0 && names < end; names += strlen(names) + 1) {
         u32 number = 0;

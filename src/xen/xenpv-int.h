@@ -280,8 +280,8 @@ int blkring_wait(struct blkring_s *ring);
 // enough of them for an int13 of 64 KiB, which touches 9 chunks at most.
 #define BLKCACHE_SLOTS     16
 #define BLKCACHE_SLOTS_MIN 12
-// At most so many are filled at once, three quarters, so that others survive.
-#define BLKCACHE_RUN       12
+// At most so many are filled at once, seven eighths, so that others survive.
+#define BLKCACHE_RUN       14
 
 struct blkslot_s {
     u32 chunk;          // which chunk of the disk
@@ -302,8 +302,7 @@ struct blkcache_s {
 };
 
 // Use `size` bytes at `mem` (page aligned, at least a page for each slot). The
-// first run of a sequence reads about `start` bytes, at most a quarter of the
-// cache.
+// first run of a sequence reads about `start` bytes, at most half of the cache.
 void blkcache_init(struct blkcache_s *cache, void *mem, u32 size, u32 start);
 
 // Memory of a slot; its size is 512 << shift bytes.

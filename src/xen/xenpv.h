@@ -42,6 +42,18 @@ int xenblk_covers_lsi(u8 target, u8 lun);
 extern u8 XenNoCpuPorts;
 #define XEN_NO_CPU_PORTS (CONFIG_XEN_PV && GET_GLOBAL(XenNoCpuPorts))
 
+// Parts of __call32()'s asm statement. Each access to cr0 is an exit to the
+// hypervisor, and call32_prep() has read it just before.
+#if CONFIG_XEN_PV
+#define XEN_TRANSITION32    "transition32_cr0"
+#define XEN_TRANSITION16BIG "transition16big_cr0"
+#define XEN_CALL32_CR0      , "b" (cr0)
+#else
+#define XEN_TRANSITION32    "transition32_nmi_off"
+#define XEN_TRANSITION16BIG "transition16big"
+#define XEN_CALL32_CR0
+#endif
+
 // To be called at the entry of int13, of int15, of int18, int19 and a reset,
 // and at each tick of the timer.
 void xen_handover_13(struct bregs *regs);

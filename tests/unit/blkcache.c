@@ -28,7 +28,7 @@ slot_size(void)
 static u32
 max_run(void)
 {
-    return cache.count * 3 / 4;
+    return cache.count * 7 / 8;
 }
 
 // Read a chunk and what follows, as blkfront.c does. Returns the chunks read.
@@ -167,14 +167,14 @@ TEST(cache_never_gives_out_a_slot_twice_within_a_window)
     }
 }
 
-TEST(cache_reads_its_start_at_a_random_place_but_no_more_than_a_quarter)
+TEST(cache_reads_its_start_at_a_random_place_but_no_more_than_half_the_cache)
 {
     u32 size;
     for (size = 96 << 10; size <= sizeof(mem); size += 65536) {
         init(size);
         int want = START / slot_size();
-        if (want > cache.count / 4)
-            want = cache.count / 4;
+        if (want > cache.count / 2)
+            want = cache.count / 2;
         if (want < 1)
             want = 1;
         check_equal(blkcache_plan(&cache, 0, 1000, 1, MANY_CHUNKS), want);
@@ -225,7 +225,7 @@ TEST(cache_reads_nothing_that_it_holds)
     blkcache_enter(&cache, blkcache_take(&cache, 0), 0, 103, 1);
     check_equal(blkcache_plan(&cache, 0, 100, 1, MANY_CHUNKS), 3);
     // another disk's chunk of the same number does not count
-    check_equal(blkcache_plan(&cache, 1, 100, 1, MANY_CHUNKS), cache.count / 4);
+    check_equal(blkcache_plan(&cache, 1, 100, 1, MANY_CHUNKS), cache.count / 2);
 }
 
 TEST(cache_survives_any_sequence_and_returns_what_was_entered_last)
