@@ -1,7 +1,8 @@
 ; steps: one int13 call at a time, with a pause after each in which the host looks at
 ; the device.
 ;   STEP 1 small read
-; is printed when the call has ended; the pause (header, ms) begins then.
+; is printed when the call has ended; the pause (header, ms) begins then. With the label `keys`
+; it lasts until somebody presses Enter.
 
 %include "common.inc"
 
@@ -58,8 +59,11 @@ main:   call    pattern_init
         group_end
         finish  "steps"
 
-; Sleep [hdr_delay] ms by the BIOS's clock (55 ms), with the CPU free for others.
+; Sleep [hdr_delay] ms by the BIOS's clock (55 ms), or until Enter is pressed, with the CPU free
+; for others.
 pause:  pushad
+        cmp     dword [hdr_label], "keys"
+        je      .key
         mov     eax, [hdr_delay]
         xor     edx, edx
         mov     ebx, 55
@@ -71,6 +75,12 @@ pause:  pushad
         mov     eax, [0x46c]
         sub     eax, ecx
         js      .next
+        popad
+        ret
+.key:   mov     ah, 0
+        int     0x16
+        cmp     al, 13
+        jne     .key
         popad
         ret
 

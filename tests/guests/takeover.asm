@@ -27,7 +27,7 @@ main:   call    pattern_init
         jmp     sleep
 .found: call    [si+4]
 
-        say     "takeover: protected mode", 10
+take:   say     "takeover: protected mode", 10
         cli
         lgdt    [gdt_pointer]
         mov     eax, cr0
@@ -62,6 +62,14 @@ hints:  dd      "none"
         dw      end_emulation
         dd      "idle"
         dw      idle
+        dd      "i18"
+        dw      next_device
+        dd      "i19"
+        dw      boot_again
+        dd      "rese"
+        dw      reset
+        dd      "menu"
+        dw      menu
 hints_end:
 
 no_hint:
@@ -105,6 +113,44 @@ idle:   mov     ecx, [0x46c]
         hlt
         cmp     ecx, [0x46c]
         jns     .next
+        ret
+
+; Let the BIOS boot its next device, or the first one again: the first int13 that it calls for
+; that comes to us.
+next_device:
+        call    catch_int13
+        int     0x18
+
+boot_again:
+        call    catch_int13
+        int     0x19
+
+catch_int13:
+        mov     word [0x13*4], .caught
+        mov     word [0x13*4+2], 0
+        ret
+.caught:
+        xor     ax, ax
+        mov     ds, ax
+        mov     es, ax
+        jmp     take
+
+; A warm start; what it finds is for others to look at.
+reset:  mov     word [0x472], 0
+        jmp     0xffff:0
+
+; A menu, for others to do something to the machine, and another read.
+menu:   say     "takeover: wait for Enter", 10
+.next:  mov     ah, 0
+        int     0x16
+        cmp     al, 13
+        jne     .next
+        group   "load again"
+        mov     eax, [hdr_patterned]
+        shr     eax, 2
+        access  0x42, eax, 64, BUFFER
+        call    read_ok
+        group_end
         ret
 
 

@@ -12,6 +12,7 @@ project. Whatever ends this process ends the lab.
 """
 
 import base64
+import fcntl
 import itertools
 import json
 import os
@@ -50,11 +51,25 @@ def vbd_number(vdev):
     return 202 << 8 | disk << 4 if disk < 16 else 1 << 28 | disk << 8
 
 
+def lock_logs(name):
+    """Have the directory of a lab's logs for us alone until the returned file is closed."""
+    directory = machine.LOGS / name
+    directory.mkdir(parents=True, exist_ok=True)
+    lock = open(directory / "lock", "w", encoding="ascii")  # pylint: disable=consider-using-with
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise LabError(f"another lab writes to {directory}: let it end, or use a tree of your own"
+                       ) from None
+    return lock
+
+
 class Lab:
     """A running lab. What fails raises LabError with the output and the name of the log."""
 
-    def __init__(self, running):
-        self.machine = running
+    def __init__(self, running, lock):
+        self.machine, self.lock = running, lock
         self.log = running.log
         self.images = {}        # device in dom0 -> (name in QEMU, file on the host)
         self.numbers = itertools.count()
@@ -62,7 +77,12 @@ class Lab:
     @classmethod
     def start(cls, name, store="oxenstored"):
         """Resume a lab whose logs go to out/lab/NAME; store: oxenstored or xenstored (C)."""
-        return cls(machine.resume(name, store))
+        lock = lock_logs(name)
+        try:
+            return cls(machine.resume(name, store), lock)
+        except BaseException:
+            lock.close()
+            raise
 
     def __enter__(self):
         return self
@@ -73,6 +93,7 @@ class Lab:
     def stop(self):
         """End the lab with all its guests."""
         self.machine.kill()
+        self.lock.close()
 
     def clean(self):
         """Destroy all guests and unplug all disks."""
@@ -189,11 +210,12 @@ class Lab:
 
     # Guests
 
-    def create(self, disks, bios=None, timeout=60, **settings):
+    def create(self, disks, bios=None, timeout=60, paused=False, **settings):
         """Create a guest with xl.
 
         disks: see xl_disk(). bios: a file of the host to be used as BIOS blob, default is the
-        dom0's stock SeaBIOS. settings: xl.cfg, on top of GUEST.
+        dom0's stock SeaBIOS. paused: it stands before its first instruction. settings: xl.cfg, on
+        top of GUEST.
         """
         name = settings.setdefault("name", f"guest{next(self.numbers)}")
         if bios:
@@ -201,7 +223,7 @@ class Lab:
         path = self.put(f"{name}.cfg", guest_config(disks, **settings).encode())
         position = self.log.end()
         try:
-            self.run(f"xl create -q {path}", timeout)
+            self.run(f"xl create {'-p' * paused} -q {path}", timeout)
         except CommandError as error:
             log = self.run(f"tail -n 30 /var/log/xen/qemu-dm-{name}.log 2>/dev/null || true")
             raise CommandError(f"{error}--- device model\n{log}") from error
@@ -218,6 +240,22 @@ class Lab:
         return place
 
 
+class Attaches:
+    """Counts attaches: each writes the node ring-ref, and its close removes that."""
+
+    def __init__(self, guest, vdevs):
+        self.lab = guest.lab
+        self.paths = [f"/local/domain/{guest.domid}/device/vbd/{vbd_number(vdev)}/ring-ref"
+                      for vdev in vdevs]
+        self.pid = self.lab.spawn(f"exec xenstore-watch {' '.join(self.paths)} >/root/attaches")
+        self.lab.run(f"until [ $(wc -l </root/attaches) = {len(vdevs)} ]; do sleep 0.05; done")
+
+    def end(self):
+        """The number of attaches so far; ends counting."""
+        seen = self.lab.run(f"kill {self.pid}; cat /root/attaches").split()
+        return sum(seen.count(path) // 2 for path in self.paths)
+
+
 def guest_config(disks, **settings):
     """The text of an xl.cfg file: GUEST, the settings and the disks."""
     settings = {**GUEST, **settings, "disk": list(disks)}
@@ -228,7 +266,22 @@ class Guest:
     """A guest that was created with Lab.create()."""
 
     def __init__(self, lab, name, domid, position):
-        self.lab, self.name, self.domid, self.position = lab, name, domid, position
+        self.lab, self.name, self.domid = lab, name, domid
+        self.begin = self.position = position   # in the hypervisor's log
+
+    def pause(self):
+        """Stop the guest's CPU."""
+        self.lab.run(f"xl pause {self.domid}")
+
+    def unpause(self):
+        """Let the guest's CPU run."""
+        self.lab.run(f"xl unpause {self.domid}")
+
+    def lines(self):
+        """All lines that the guest has printed on its debug port so far."""
+        prefix = f"(d{self.domid}) "
+        return [text.removeprefix(prefix) for _, text in self.lab.log.lines(self.begin)
+                if text.startswith(prefix)]
 
     def wait_line(self, pattern, timeout=60):
         """Wait for the guest's next line on its debug port 0xE9 that matches (re.Match).
@@ -242,7 +295,11 @@ class Guest:
     def skip_menu(self, timeout=60):
         """Press a key when the BIOS waits 2.5 s for a choice of its boot menu."""
         self.wait_line("Press .* for boot menu", timeout)
-        self.lab.run(f"xl qemu-monitor-command {self.domid} 'sendkey spc'")
+        self.press("spc")
+
+    def press(self, key_name):
+        """Press a key of the emulated keyboard (a name of QEMU's, as spc or ret)."""
+        self.lab.run(f"xl qemu-monitor-command {self.domid} 'sendkey {key_name}'")
 
     def frontend(self, vdev):
         """The frontend's directory of a VBD in xenstore, {name: value}."""

@@ -1,56 +1,62 @@
 """Guests on the layer: their course from creation to the last line that they print."""
 
+import contextlib
 import re
-
-from lab import CommandError, Guest as LabGuest, guest_config
+import time
 
 END = r"^TEST (PASS|FAIL) "
 
 
-class Guest(LabGuest):
-    """A guest that can be paused."""
-
-    def __init__(self, *args):
-        super().__init__(*args)
-        self.begin = self.position
-
-    def pause(self):
-        self.lab.run(f"xl pause {self.domid}")
-
-    def unpause(self):
-        self.lab.run(f"xl unpause {self.domid}")
-
-
 def create(lab, disks, bios, **settings):
     """Create a guest that is paused before its first instruction; see Lab.create()."""
-    name = settings.setdefault("name", f"guest{next(lab.numbers)}")
-    path = lab.put(f"{name}.cfg", guest_config(
-        disks, bios_path_override=lab.blob(bios), **settings).encode())
-    position = lab.log.end()
+    return lab.create(disks, bios, paused=True, **settings)
+
+
+def start(guest):
+    """Start a guest that is paused, past the boot menu."""
+    guest.unpause()
+    guest.skip_menu(120)
+
+
+def throttle(lab, device, speed):
+    """Let a disk of dom0 do `speed` bytes per second; 0: as fast as it can."""
+    limits = dict.fromkeys(["bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr"], 0)
+    lab.machine.qmp.call("block_set_io_throttle",
+                         {"device": lab.images[device][0], "bps": speed, **limits})
+
+
+@contextlib.contextmanager
+def held(lab, device):
+    """A disk of dom0 answers nothing meanwhile, and its backend has requests under way."""
+    throttle(lab, device, 1)
     try:
-        lab.run(f"xl create -p -q {path}")
-    except CommandError as error:
-        log = lab.run(f"tail -n 30 /var/log/xen/qemu-dm-{name}.log 2>/dev/null || true")
-        raise CommandError(f"{error}--- device model\n{log}") from error
-    return Guest(lab, name, int(lab.run(f"xl domid {name}")), position)
+        deadline, counts = time.monotonic() + 60, []
+        # these are held when none of them ends any more
+        while len(counts) < 5 or len(set(counts[-5:])) > 1 or counts[-1][1] == "0":
+            assert time.monotonic() < deadline, counts
+            fields = lab.run(f"cat /sys/block/{device.removeprefix('/dev/')}/stat").split()
+            counts.append((fields[0], fields[8]))
+            time.sleep(0.1)
+        yield
+    finally:
+        throttle(lab, device, 0)
 
 
-def lines(guest):
-    """All lines that a guest has printed on its debug port."""
-    prefix = f"(d{guest.domid}) "
-    return [text.removeprefix(prefix) for _, text in guest.lab.log.lines(guest.begin)
-            if text.startswith(prefix)]
+def wait_shutdown(guest, timeout=60):
+    """Wait until a guest's domain has been suspended, or has ended."""
+    guest.lab.run(f"while xl list {guest.domid} 2>/dev/null | "
+                  "awk 'END { exit NR < 2 || $5 ~ /[sd]/ }'; do sleep 0.05; done", timeout)
 
 
 def ending(guest, timeout=90):
     """Wait for the last line of a guest's program; returns all lines."""
     guest.wait_line(END, timeout)
-    return lines(guest)
+    return guest.lines()
 
 
 def layer_lines(guest):
     """What the layer has said, without its "xen: "."""
-    return [line.removeprefix("xen: ") for line in lines(guest) if line.startswith("xen: ")]
+    return [line.removeprefix("xen: ") for line in guest.lines() if line.startswith("xen: ")]
 
 
 def twin_reads(guest):
