@@ -8,7 +8,7 @@ import pytest
 
 from lab import HERE, Lab, vbd_number, xl_disk
 from pristine import View
-from trial import create, ending, layer_lines, lines
+from trial import create, ending, layer_lines, start, wait_shutdown
 
 sys.path.append(str(HERE.parent / "build"))
 from project import copy_project, must      # noqa: E402
@@ -17,21 +17,21 @@ BACKENDS = ["phy", "qdisk"]
 STOCK = pathlib.Path("/usr/share/seabios/bios-256k.bin")
 OWNER = (HERE / "owner.py").read_bytes()
 
-# The sticky mode's hints, as takeover.asm calls them.
-HINTS = ["e820", "ec00", "1300", "4b00", "idle"]
+# The sticky mode's hints that a program outlives, as takeover.asm calls them.
+HINTS = ["e820", "ec00", "1300", "4b00", "idle", "i18", "i19"]
 
 
 def seen(guest):
     """What the program takeover has seen, in words that fit any guest and any disk."""
     words = (line.replace(f"/{guest.domid}/", "/DOMID/")
-             for line in lines(guest) if line.startswith("SEEN "))
+             for line in guest.lines() if line.startswith("SEEN "))
     return [re.sub(r"\b5\d{4}\b", "VBD", re.sub("backend/(vbd|qdisk)", "backend", line))
             for line in words]
 
 
 def failures(guest):
     """The lines of the checks that failed."""
-    return [line for line in lines(guest) if line.startswith("FAIL ")]
+    return [line for line in guest.lines() if line.startswith("FAIL ")]
 
 
 @pytest.fixture(name="take_over")
@@ -42,8 +42,7 @@ def taker(lab, guest_disk):
         disks = [xl_disk(lab.attach(guest_disk("takeover", mib=5, name=name, label=label)),
                          name, backend=backend) for name, backend in zip(names, backends)]
         guest = create(lab, disks, bios, memory=64)
-        guest.unpause()
-        guest.skip_menu()
+        start(guest)
         ending(guest)
         return guest
     return run
@@ -55,12 +54,28 @@ def project(tmp_path_factory):
     return copy_project(tmp_path_factory.mktemp("handover") / "project")
 
 
+STICKY = "CONFIG_XEN_PV_STICKY=y"
+
+
 @pytest.fixture(scope="module")
 def sticky(project):
     """A blob in sticky mode."""
     out = project.parent / "sticky"
-    must("make", f"OUT={out}", "SETTINGS=CONFIG_XEN_PV_STICKY=y", cwd=project)
+    must("make", f"OUT={out}", f"SETTINGS={STICKY}", cwd=project)
     return out / "bios-xenpv.bin"
+
+
+def build(project, name, old, new, settings=""):
+    """Build a blob with a text of one file changed, which has to be there once."""
+    source = project / name
+    text = source.read_text()
+    assert text.count(old) == 1, f"{name}: this is not there once: {old}"
+    source.write_text(text.replace(old, new))
+    try:
+        must("make", f"SETTINGS={settings}", cwd=project)
+    finally:
+        source.write_text(text)
+    return project / "out/bios-xenpv.bin"
 
 
 # The devices after the last int13
@@ -69,7 +84,7 @@ def sticky(project):
 def test_strict_os_takes_the_disks_without_a_hint(take_over, blob, backends):
     guest = take_over(blob, backends)
     assert failures(guest) == []
-    assert len([line for line in lines(guest) if line.startswith("TEST ok drive")]) == 2
+    assert len([line for line in guest.lines() if line.startswith("TEST ok drive")]) == 2
 
 
 def test_os_sees_what_it_would_see_under_a_bios_without_the_layer(take_over, blob):
@@ -84,20 +99,17 @@ def test_c_xenstored_is_left_clean_too(blob, guest_disk):
                          name, backend=backend)
                  for name, backend in zip(["xvde", "xvdf"], BACKENDS)]
         guest = create(lab, disks, blob, memory=64)
-        guest.unpause()
-        guest.skip_menu()
+        start(guest)
         ending(guest)
         assert failures(guest) == []
-        steps = xl_disk(lab.attach(guest_disk("steps", mib=5, delay_ms=1000)), "xvde")
+        steps = xl_disk(lab.attach(guest_disk("steps", mib=5, label="keys")), "xvde")
         guest = create(lab, [steps], blob, memory=64)
         before = View(guest)
-        guest.unpause()
-        guest.skip_menu()
-        for step in "2 far read", "3 write", "7 new read":
-            guest.wait_line(f"^STEP {step}$")
-            guest.pause()
+        start(guest)
+        for step in range(8):
+            guest.wait_line(f"^STEP {step} ")
             assert View(guest).traces(before) == [], step
-            guest.unpause()
+            guest.press("ret")
         assert ending(guest)[-1] == "TEST PASS steps"
 
 
@@ -116,6 +128,24 @@ def test_sticky_mode_without_a_hint_leaves_what_the_os_must_not_find(take_over, 
     assert "grant 511: flags" in text
     assert "SEEN device/vbd/VBD/ring-ref = 511" in seen(guest)
     assert len([line for line in seen(guest) if "SEEN port" in line]) > 2
+
+
+def reset_by_bios(lab, bios, guest_disk):
+    """Let a guest that has read its disk reset the machine by way of the BIOS; returns the traces.
+
+    The domain is kept as it was at the reset.
+    """
+    disk = xl_disk(lab.attach(guest_disk("takeover", mib=5, label="reset")), "xvde")
+    guest = create(lab, [disk], bios, memory=64, on_reboot="preserve")
+    before = View(guest)
+    start(guest)
+    guest.wait_line("^TEST ok load")
+    wait_shutdown(guest)
+    return View(guest).traces(before)
+
+
+def test_sticky_mode_closes_before_a_reset(lab, sticky, guest_disk):
+    assert reset_by_bios(lab, sticky, guest_disk) == []
 
 
 # States that a former owner has left
@@ -139,10 +169,9 @@ def test_post_gets_a_disk_out_of_each_state_or_says_why_not(lab, blob, guest_dis
     guest = create(lab, disks, blob, memory=64)
     words = " ".join(f"{vbd_number(name)}={states}" for name, (states, _) in stale.items())
     lab.run(f"python3 - {guest.domid} {words}", stdin=OWNER)
-    guest.unpause()
-    guest.skip_menu()
+    start(guest)
     ending(guest)
-    got = {name: None for line in lines(guest) if line.startswith("DISK ")
+    got = {name: None for line in guest.lines() if line.startswith("DISK ")
            for name in re.findall("label=(.*)", line)}
     for name in stale.keys() - got.keys():
         got[name], = [line.removeprefix(f"{name}: ") for line in layer_lines(guest)
@@ -155,17 +184,16 @@ def test_post_gets_a_disk_out_of_each_state_or_says_why_not(lab, blob, guest_dis
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_int13_leaves_a_device_alone_that_somebody_else_owns(lab, blob, guest_disk, backend):
-    image = guest_disk("steps", mib=5, delay_ms=1000)
+    image = guest_disk("steps", mib=5, label="keys")
     guest = create(lab, [xl_disk(lab.attach(image), "xvde", backend=backend)], blob, memory=64)
-    guest.unpause()
-    guest.skip_menu()
+    start(guest)
+    guest.wait_line("^STEP 0 ")
+    guest.press("ret")
     guest.wait_line("^STEP 1 ")
-    guest.pause()
     lab.run(f"python3 - {guest.domid} {vbd_number('xvde')}=4", stdin=OWNER)
     owned = View(guest)
-    guest.unpause()
+    guest.press("ret")
     guest.wait_line("^STEP 2 ")
-    guest.pause()
     after = View(guest)
     assert (after.entries, after.ring["requests put"]) == (owned.entries,
                                                            after.ring["requests taken"])
@@ -174,7 +202,10 @@ def test_int13_leaves_a_device_alone_that_somebody_else_owns(lab, blob, guest_di
     failed = len(failures(guest))
 
     lab.run(f"python3 - {guest.domid} {vbd_number('xvde')}=61", stdin=OWNER)
-    guest.unpause()
+    for step in range(3, 8):
+        guest.press("ret")
+        guest.wait_line(f"^STEP {step} ")
+    guest.press("ret")
     ending(guest)
     assert len(failures(guest)) == failed
 
@@ -215,19 +246,10 @@ LEFT_OUT = {
 @pytest.mark.parametrize("part", LEFT_OUT)
 def test_part_of_the_close_that_is_left_out_is_found(lab, project, guest_disk, part):
     name, old, new, inside, outside = LEFT_OUT[part]
-    source = project / "src/xen" / name
-    text = source.read_text()
-    assert text.count(old) == 1, f"{name}: this is not there once: {old}"
-    source.write_text(text.replace(old, new))
-    try:
-        must("make", cwd=project)
-    finally:
-        source.write_text(text)
     disk = xl_disk(lab.attach(guest_disk("takeover", mib=5, label="idle")), "xvde")
-    guest = create(lab, [disk], project / "out/bios-xenpv.bin", memory=64)
+    guest = create(lab, [disk], build(project, f"src/xen/{name}", old, new), memory=64)
     before = View(guest)
-    guest.unpause()
-    guest.skip_menu()
+    start(guest)
     guest.wait_line("^TEST .* load ")
     guest.pause()
     traces = View(guest).traces(before)
@@ -235,3 +257,23 @@ def test_part_of_the_close_that_is_left_out_is_found(lab, project, guest_disk, p
     ending(guest)
     assert re.search(inside, "\n".join(failures(guest) + seen(guest)))
     assert outside is None or re.search(outside, "\n".join(traces))
+
+
+# The hooks in SeaBIOS's own code: the last line before each in patches/0003
+HOOKS = {"i18": "debug_enter(NULL, DEBUG_HDL_18);", "i19": "debug_enter(NULL, DEBUG_HDL_19);",
+         "reset": 'dprintf(1, "Attempting a hard reboot\\n");'}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("hint", HOOKS)
+def test_hook_that_is_left_out_is_found(lab, project, guest_disk, take_over, hint):
+    patch = f"    {HOOKS[hint]}\n+    if (CONFIG_XEN_PV)\n"
+    name, = [file.relative_to(project) for file in project.glob("patches/0003-*")]
+    bios = build(project, name, patch, patch.replace("CONFIG_XEN_PV", "0"), STICKY)
+    if hint == "reset":
+        text = "\n".join(reset_by_bios(lab, bios, guest_disk))
+        assert '/51776/state: "4"' in text
+        assert "grant 511: flags" in text
+    else:
+        text = "\n".join(failures(take_over(bios, label=hint)))
+        assert "device/vbd/51776 is not free: frontend 4, backend 4" in text
