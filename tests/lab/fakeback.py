@@ -2,14 +2,26 @@
 
     python3 fakeback.py DOMID <VBDS
 
-VBDS is JSON, {number: {"frontend": {node: value}, "backend": {node: value}, "states": text}}.
-The backend's state becomes the 1st, 2nd, 3rd digit of `states` when the frontend's is 1, 4, 6;
-"-" or nothing leaves it. No request is ever served. Says "ready" when all is in place.
+VBDS is JSON, {number: {"frontend": {node: value}, "backend": {node: value}, "states": text,
+"image": path}}. When somebody writes the frontend's state as 1, 4, 6, the backend's becomes the
+1st, 2nd, 3rd digit of `states`; "-" or nothing leaves it, and the 1st comes only after the 3rd, as
+with real backends. Requests are served from the file `image`, or never if that is null; all of
+them have to be reads. Says "ready" when all is in place.
 """
 
 import ctypes
 import json
+import select
+import struct
 import sys
+
+PAGE, SECTOR = 4096, 512
+READ_WRITE = 3                  # PROT_READ | PROT_WRITE
+OPERATION_READ = 0              # BLKIF_OP_READ
+# blkif_request of x86_32-abi and its segments, of which there are as many as fit in
+REQUEST, SEGMENT = struct.Struct("<BBHQQ"), struct.Struct("<IBBH")
+REQUEST_SIZE, RESPONSE, HEADER, ENTRIES = 108, struct.Struct("<QBxh"), 64, 32
+REQ_PROD, REQ_EVENT, RSP_PROD = 0, 4, 8         # blkif_sring
 
 
 class Permission(ctypes.Structure):
@@ -19,10 +31,14 @@ class Permission(ctypes.Structure):
 
 NONE, READ = 0, 1
 xs = ctypes.CDLL("libxenstore.so.4")
-for name in ("xs_open", "xs_read"):
-    getattr(xs, name).restype = ctypes.c_void_p
+gnttab, evtchn = ctypes.CDLL("libxengnttab.so.1"), ctypes.CDLL("libxenevtchn.so.1")
+for function in (xs.xs_open, xs.xs_read, gnttab.xengnttab_open, gnttab.xengnttab_map_grant_ref,
+                 evtchn.xenevtchn_open):
+    function.restype = ctypes.c_void_p
 xs.xs_read_watch.restype = ctypes.POINTER(ctypes.c_char_p)
 handle = ctypes.c_void_p(xs.xs_open(ctypes.c_ulong(0)))
+grants = ctypes.c_void_p(gnttab.xengnttab_open(None, 0))
+channels = ctypes.c_void_p(evtchn.xenevtchn_open(None, 0))
 domid = int(sys.argv[1])
 
 
@@ -47,26 +63,118 @@ def make(directory, nodes, owner, reader):
         write(f"{directory}/{name}", value)
 
 
-def follow(frontend, states):
-    """Write the backend's state that answers the frontend's."""
-    index = "146".find(read(f"{frontend}/state") or "-")
-    state = states[index:index + 1] if index >= 0 else ""
-    backend = read(f"{frontend}/backend")
-    if state not in ("", "-") and read(f"{backend}/state") != state:
-        write(f"{backend}/state", state)
+def map_page(ref):
+    """Map a page of the guest; returns its address."""
+    address = gnttab.xengnttab_map_grant_ref(grants, ctypes.c_uint32(domid), ctypes.c_uint32(ref),
+                                             READ_WRITE)
+    return address or sys.exit(f"grant {ref} cannot be mapped")
 
 
-followed = {}
-for number, vbd in json.load(sys.stdin).items():
-    place = f"/local/domain/{domid}/device/vbd/{number}"
-    make(place, vbd["frontend"], domid, 0)
-    if vbd["backend"] is not None:
-        make(f"/local/domain/0/backend/fake/{domid}/{number}", vbd["backend"], 0, domid)
-    if vbd["states"]:
-        followed[place] = vbd["states"]
-        xs.xs_watch(handle, f"{place}/state".encode(), b"")
+def unmap_page(address):
+    """Give a page back."""
+    gnttab.xengnttab_unmap(grants, ctypes.c_void_p(address), ctypes.c_uint32(1))
+
+
+class Ring:
+    """The block requests of a frontend that is connected, served from a file."""
+
+    def __init__(self, frontend, image):
+        self.image = image
+        self.address = map_page(int(read(f"{frontend}/ring-ref")))
+        self.page = (ctypes.c_char * PAGE).from_address(self.address)
+        port = int(read(f"{frontend}/event-channel"))
+        self.port = evtchn.xenevtchn_bind_interdomain(channels, ctypes.c_uint32(domid),
+                                                      ctypes.c_uint32(port))
+        self.done = 0
+
+    def close(self):
+        """Let go of everything."""
+        evtchn.xenevtchn_unbind(channels, self.port)
+        unmap_page(self.address)
+
+    def index(self, offset, value=None):
+        """Read or write one of the ring's indices."""
+        if value is not None:
+            struct.pack_into("<I", self.page, offset, value)
+        return struct.unpack_from("<I", self.page, offset)[0]
+
+    def read_sectors(self, place, sector, count):
+        """Carry out the request at a place of the page."""
+        for number in range(count):
+            ref, first, last, _ = SEGMENT.unpack_from(
+                self.page, place + REQUEST.size + number * SEGMENT.size)
+            self.image.seek(sector * SECTOR)
+            data = self.image.read((last - first + 1) * SECTOR)
+            sector += last - first + 1
+            address = map_page(ref)
+            ctypes.memmove(address + first * SECTOR, data, len(data))
+            unmap_page(address)
+
+    def serve(self):
+        """Answer all requests that are there."""
+        while self.done != self.index(REQ_PROD):
+            place = HEADER + self.done % ENTRIES * REQUEST_SIZE
+            operation, count, _, number, sector = REQUEST.unpack_from(self.page, place)
+            if operation != OPERATION_READ:
+                sys.exit(f"operation {operation}")
+            self.read_sectors(place, sector, count)
+            RESPONSE.pack_into(self.page, place, number, operation, 0)
+            self.done = (self.done + 1) % (1 << 32)
+            self.index(RSP_PROD, self.done)
+            self.index(REQ_EVENT, (self.done + 1) % (1 << 32))
+        evtchn.xenevtchn_notify(channels, self.port)
+
+
+class Backend:
+    """Follows the states of a frontend."""
+
+    def __init__(self, frontend, states, image):
+        self.frontend, self.states = frontend, states
+        self.image = image and open(image, "rb")    # pylint: disable=consider-using-with
+        self.ring = None
+        self.new = True
+
+    def look(self):
+        """Answer the frontend's state, which has been written."""
+        if self.new:            # not yet: a watch fires when it is made
+            self.new = False
+            return
+        seen = read(f"{self.frontend}/state") or "-"
+        index = "146".find(seen)
+        state = self.states[index:index + 1] if index >= 0 else ""
+        place = f"{read(f'{self.frontend}/backend')}/state"
+        if state in ("", "-") or (seen == "1" and read(place) != self.states[2:3]):
+            return
+        if self.ring:
+            self.ring.close()
+            self.ring = None
+        if seen == "4" and self.image:
+            self.ring = Ring(self.frontend, self.image)
+        write(place, state)
+
+
+backends = {}
+for vbd, what in json.load(sys.stdin).items():
+    directory = f"/local/domain/{domid}/device/vbd/{vbd}"
+    make(directory, what["frontend"], domid, 0)
+    if what["backend"] is not None:
+        make(f"/local/domain/0/backend/fake/{domid}/{vbd}", what["backend"], 0, domid)
+    if what["states"]:
+        backends[directory] = Backend(directory, what["states"], what["image"])
+        xs.xs_watch(handle, f"{directory}/state".encode(), b"")
 print("ready", flush=True)
-count = ctypes.c_uint()
+watched = ctypes.c_uint()
+poll = select.poll()
+for fd in (xs.xs_fileno(handle), evtchn.xenevtchn_fd(channels)):
+    poll.register(fd, select.POLLIN)
 while True:
-    place = xs.xs_read_watch(handle, ctypes.byref(count))[0].decode().removesuffix("/state")
-    follow(place, followed[place])
+    for fd, _ in poll.poll():
+        if fd == xs.xs_fileno(handle):
+            changed = xs.xs_read_watch(handle, ctypes.byref(watched))[0].decode()
+            backends[changed.removesuffix("/state")].look()
+            continue
+        port = evtchn.xenevtchn_pending(channels)
+        evtchn.xenevtchn_unmask(channels, port)
+        for backend in backends.values():
+            if backend.ring and backend.ring.port == port:
+                backend.ring.serve()

@@ -6,9 +6,9 @@ import re
 import pytest
 
 import pattern
-from lab import HERE, xl_disk
+from lab import HERE, vbd_number, xl_disk
 from pristine import View
-from trial import create, ending, layer_lines
+from trial import create, ending, layer_lines, start
 
 FAKEBACK = (HERE / "fakeback.py").read_bytes()
 
@@ -68,8 +68,8 @@ def changed(nodes, changes):
     return {name: value for name, value in {**nodes, **changes}.items() if value is not None}
 
 
-def vbd(domid, number, frontend=(), backend=(), states="246"):
-    """A VBD for fakeback.py: a good one with some nodes changed."""
+def vbd(domid, number, frontend=(), backend=(), states="246", image=None):
+    """A VBD for fakeback.py: a good one with some nodes changed, which serves no request."""
     place = f"/local/domain/0/backend/fake/{domid}/{number}"
     return {
         "frontend": changed({"backend": place, "backend-id": "0", "state": "1",
@@ -78,7 +78,7 @@ def vbd(domid, number, frontend=(), backend=(), states="246"):
             "frontend": f"/local/domain/{domid}/device/vbd/{number}", "frontend-id": str(domid),
             "state": "2", "sectors": "10240", "sector-size": "512", "info": "0",
             "mode": "w", "params": "/dev/none"}, dict(backend)),
-        "states": states,
+        "states": states, "image": image,
     }
 
 
@@ -107,8 +107,7 @@ def boot(module_lab, blob, programs, tmp_path_factory):
         guest = create(module_lab, [xl_disk(disk, "xvde")], blob)
         add(guest, vbds)
         before = View(guest)
-        guest.unpause()
-        guest.skip_menu(120)
+        start(guest)
         assert ending(guest)[-1] == "TEST PASS hello"
         after = View(guest)
         guest.destroy()
@@ -161,14 +160,51 @@ def test_only_backends_that_do_not_close_keep_what_they_may_use(stalled):
     assert len(grants) == len(ports) == len(kept) - 1, traces
 
 
+# The states that a former owner may have left: frontend, then backend.
+OWNED = [(frontend, backend) for backend in range(1, 7) for frontend in range(7)]
+
+
+@pytest.mark.parametrize("first", [0, 14, 28])
+def test_post_gets_a_disk_out_of_each_two_states(lab, blob, guest_disk, first):
+    """All but those of backends that never get ready; fourteen of them at a time."""
+    device = lab.attach(guest_disk("disks", mib=5, label="good"))
+    guest = create(lab, [xl_disk(device, "xvde")], blob)
+    owned = dict(zip((f"xvd{letter}" for letter in "fghijklmnopqrs"), OWNED[first:first + 14]))
+    vbds = {}
+    for name, (frontend, backend) in owned.items():
+        nodes = {"state": str(frontend) if frontend else None}
+        if frontend != 1:
+            nodes.update({"ring-ref": "511", "event-channel": "17", "protocol": "x86_64-abi"})
+        vbds[str(vbd_number(name))] = {
+            "frontend": nodes, "backend": {"state": str(backend)}, "image": device,
+            "states": "-46" if backend == 1 else "246"}
+    add(guest, vbds)
+    start(guest)
+    text = ending(guest)
+    assert text[-1] == "TEST PASS disks"
+    said, after = layer_lines(guest), View(guest)
+    never = {name: f"{name}: backend did not get ready in {10 if frontend == 1 else 5} s (state 1)"
+             for name, (frontend, backend) in owned.items() if backend == 1}
+    good = [f"{name}: {vbd_number(name)}, 5 MiB, fake in domain 0, read-write"
+            for name in owned.keys() - never.keys()]
+    assert sorted([*never.values(), *good]) == sorted(
+        line for line in said if " get ready " in line or " fake " in line)
+    # the real one and those: both sectors of each were read
+    labels = re.findall("^DISK .* signature=aa55 label=(.*)$", "\n".join(text), re.M)
+    assert labels == ["good"] * (1 + len(good))
+    assert after.states() == {51776: ("1", "2"), **{
+        vbd_number(name): ("1", "1" if name in never else "2") for name in owned}}
+    assert not [path for path in after.store
+                if re.search(r"/vbd/\d+/(ring-ref|event-channel|protocol)$", path)]
+
+
 def test_backend_that_must_not_be_read_is_left_alone(lab, blob, guest_disk):
     names = ["xvde", "xvdf"]
     guest = create(lab, [xl_disk(lab.attach(guest_disk("hello", mib=5, name=name)), name)
                          for name in names], blob)
     lab.run(f"xenstore-chmod -r /local/domain/0/backend/vbd/{guest.domid}/51792 n0")
     before = View(guest)
-    guest.unpause()
-    guest.skip_menu()
+    start(guest)
     assert ending(guest)[-1] == "TEST PASS hello"
     assert "xvdf: the backend's state cannot be read" in layer_lines(guest)
     assert View(guest).traces(before) == []
@@ -180,8 +216,7 @@ def test_cd_drive_without_a_medium_is_passed_over(lab, blob, guest_disk):
     guest = create(lab, [empty + "hdc", xl_disk(lab.attach(guest_disk("hello", mib=5)), "xvde"),
                          empty + "xvdf"], blob)
     before = View(guest)
-    guest.unpause()
-    guest.skip_menu()
+    start(guest)
     assert ending(guest)[-1] == "TEST PASS hello"
     assert "xvdf: no medium" in layer_lines(guest)
     assert "hdc: no medium" in layer_lines(guest)
@@ -191,7 +226,6 @@ def test_cd_drive_without_a_medium_is_passed_over(lab, blob, guest_disk):
 def test_guest_without_a_vbd_finds_nothing_to_boot(lab, blob):
     guest = create(lab, [], blob)
     before = View(guest)
-    guest.unpause()
-    guest.skip_menu()
+    start(guest)
     guest.wait_line("^No bootable device")
     assert View(guest).traces(before) == []
