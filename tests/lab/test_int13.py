@@ -3,8 +3,8 @@
 import pytest
 
 import pattern
-from lab import xl_disk
-from trial import create, ending
+from lab import Lab, xl_disk
+from trial import create, ending, start
 
 BACKENDS = ["phy", "qdisk"]
 
@@ -13,8 +13,7 @@ BACKENDS = ["phy", "qdisk"]
 def test_int13_does_what_a_caller_may_expect(lab, blob, guest_disk, backend):
     image = guest_disk("int13", mib=5)
     guest = create(lab, [xl_disk(lab.attach(image), "xvde", backend=backend)], blob)
-    guest.unpause()
-    guest.skip_menu()
+    start(guest)
     lines = ending(guest, 300)
     assert lines[-1] == "TEST PASS int13", [line for line in lines if line.startswith("FAIL")]
     # The guest runs on, and nobody in dom0 has closed the disk: what is in the image now was
@@ -24,12 +23,18 @@ def test_int13_does_what_a_caller_may_expect(lab, blob, guest_disk, backend):
     assert pattern.verify(image, writes) == []
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_int13_is_the_same_with_c_xenstored(blob, guest_disk, backend):
+    with Lab.start("int13-xenstored", store="xenstored") as lab:
+        test_int13_does_what_a_caller_may_expect(lab, blob, guest_disk, backend)
+
+
 def test_write_to_a_read_only_disk_is_refused_as_write_protected(lab, blob, guest_disk):
     """On blkback only: QEMU 7.2 has no read-only disks."""
     image = guest_disk("readonly", mib=5)
     guest = create(lab, [xl_disk(lab.attach(image), "xvde", access="ro")], blob)
-    guest.unpause()
-    guest.skip_menu()
+    start(guest)
     lines = ending(guest)
     assert lines[-1] == "TEST PASS readonly", [line for line in lines if line.startswith("FAIL")]
     assert "xen: xvde: 51776, 5 MiB, blkback in domain 0, read-only" in lines
