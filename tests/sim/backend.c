@@ -10,6 +10,7 @@
 struct backend *backends[64];
 int backend_count;
 struct backend_steps backend_steps;
+u32 pages_seen;
 
 
 /****************************************************************
@@ -74,20 +75,39 @@ write_sector(struct backend *be, u64 number, const u8 *data)
 }
 
 // A page that a backend can see holds nothing but zeros and what is this
-// disk's: no other disk's contents, no memory that nobody wrote.
+// disk's: no other disk's contents, no memory that nobody wrote. One that it is
+// to fill holds nothing at all.
 static void
-check_page(struct backend *be, void *page)
+check_page(struct backend *be, void *page, int fill)
 {
     u32 i, *word = page;
-    for (i = 0; i < 1024; i++) {
-        u32 tag = word[i] >> 8;
-        if (word[i] == CANARY * 0x01010101u)
-            fail("vbd %u sees memory that is not its own, at byte %u of a page"
-                 , be->vbd, i * 4);
-        if ((tag == 0xd15c00 || tag == 0xd15d00)
-            && (word[i] & 0xff) != be->index)
-            fail("vbd %u sees data of disk %u", be->vbd, word[i] & 0xff);
+    for (i = 0; i < 1024; i += 4, word += 4) {
+        u32 tag = word[0] >> 8;
+        if (!(word[0] | word[1] | word[2] | word[3]))
+            continue;
+        if (fill)
+            fail("vbd %u is to fill a page that is not empty, at byte %u: %08x"
+                 , be->vbd, i * 4, word[0]);
+        if (tag != 0xd15c00 && tag != 0xd15d00)
+            fail("vbd %u sees memory that is not its own, at byte %u of a page:"
+                 " %08x", be->vbd, i * 4, word[0]);
+        if ((word[0] & 0xff) != be->index)
+            fail("vbd %u sees data of disk %u", be->vbd, word[0] & 0xff);
     }
+    pages_seen++;
+}
+
+// A ring begins with its indices, and nothing behind them.
+static void
+check_ring(struct backend *be, struct blkif_sring *sring)
+{
+    static const struct blkif_sring fresh = { .req_event = 1, .rsp_event = 1 };
+    u8 *byte = (u8*)(sring + 1);
+    check_memory(sring, &fresh, sizeof(fresh));
+    while ((u32)byte % 4096)
+        if (*byte++)
+            fail("vbd %u: byte %u of a new ring is %02x", be->vbd
+                 , (u32)byte % 4096 - 1, byte[-1]);
 }
 
 
@@ -259,7 +279,7 @@ start(struct backend *be, struct blkif_request *req)
                  , be->vbd, seg->gref, hv.grants[seg->gref].flags);
         if (!write && !(hv.grants[seg->gref].flags & GTF_readonly))
             fail("vbd %u could write to what it is given to read", be->vbd);
-        check_page(be, job->pages[i]);
+        check_page(be, job->pages[i], write);
     }
     if (moves && (req->sector_number + sectors > be->sectors
                   || req->sector_number + sectors < sectors))
@@ -418,7 +438,7 @@ connect(struct backend *be)
     if (!be->sring)
         fail("vbd %u: the ring's grant %u cannot be mapped", be->vbd
              , be->ring_ref);
-    check_page(be, be->sring);
+    check_ring(be, be->sring);
     if (hv_bind(be->domid, be->port, ring_notified, be))
         fail("vbd %u: port %u cannot be bound", be->vbd, be->port);
     be->req_cons = 0;

@@ -97,9 +97,11 @@ faults_boot(void)
         fail("POST took %llu s", sim_now / SECOND);
     sim_pass(10 * SECOND);
     faults_check_closed("POST");
-    // a list of disks that is not found is one without disks
-    int none = fault->what == FAULT_REQUEST && store.fault_at == 1
-               && fault->how == STORE_ERROR; // FIRST_REQUEST_IS_SILENT
+    // FIRST_REQUEST_IS_SILENT: a list of disks that cannot be read, and an empty
+    // reply to the start of a transaction
+    int none = fault->what == FAULT_REQUEST
+               && ((fault->how == STORE_ERROR && store.fault_at == 1)
+                   || fault->how == STORE_EMPTY);
     if (sim_drive_count < faults_disks && !none && !is_explained())
         fail("%d drives, and nobody says why", sim_drive_count);
 }
@@ -135,7 +137,8 @@ static void
 recover(void)
 {
     // without a disk nobody comes again to take up what was left
-    int i, dead = !faults_disks && is_explained();
+    int i, dead = !faults_disks
+                  && (is_explained() || fault->how == STORE_TWICE);
     sim_pass(60 * SECOND);
     for (i = 0; i < faults_disks; i++) {
         struct backend *be = backends[i];

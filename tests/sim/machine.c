@@ -409,6 +409,10 @@ struct thread {
     struct thread *next;
 };
 
+// Builds without sanitizers have none of these.
+#pragma weak __sanitizer_start_switch_fiber
+#pragma weak __sanitizer_finish_switch_fiber
+
 static struct thread main_thread = { .next = &main_thread };
 static struct thread *current = &main_thread, *ended;
 
@@ -417,10 +421,12 @@ after_switch(void)
 {
     const void *bottom;
     size_t size;
-    __sanitizer_finish_switch_fiber(current->fake, &bottom, &size);
-    if (!main_thread.bottom) {
-        main_thread.bottom = bottom;
-        main_thread.size = size;
+    if (__sanitizer_finish_switch_fiber) {
+        __sanitizer_finish_switch_fiber(current->fake, &bottom, &size);
+        if (!main_thread.bottom) {
+            main_thread.bottom = bottom;
+            main_thread.size = size;
+        }
     }
     if (ended) {
         munmap(ended->stack, STACK_SIZE);
@@ -454,8 +460,9 @@ switch_to(struct thread *next, int ending)
     if (next == old)
         return;
     current = next;
-    __sanitizer_start_switch_fiber(ending ? NULL : &old->fake, next->bottom
-                                   , next->size);
+    if (__sanitizer_start_switch_fiber)
+        __sanitizer_start_switch_fiber(ending ? NULL : &old->fake, next->bottom
+                                       , next->size);
     switch_stack(&old->esp, next->esp);
     after_switch();
 }

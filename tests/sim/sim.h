@@ -274,6 +274,9 @@ struct backend_steps {
 };
 extern struct backend_steps backend_steps;
 
+// Pages that backends have mapped for data, each looked through.
+extern u32 pages_seen;
+
 // Add a disk: VBD number, 128 MiB, blkback, read-write.
 struct backend *sim_disk(u32 vbd);
 

@@ -223,6 +223,47 @@ TEST(domain_that_moves_between_calls_attaches_again)
     sim_check_clean();
 }
 
+static int moves_left;
+
+static void
+move(void)
+{
+    if (!moves_left--)
+        hv_move(hv.domid + 1);
+}
+
+// Two disks are attached, used and closed twice, and the domain moves on the
+// way.
+static void
+move_while_attached(int n)
+{
+    int i;
+    sim_disk(51776);
+    sim_disk(51792)->domid = 1;
+    sim_boot();
+    moves_left = n;
+    sim_step = move;
+    for (i = 0; i < 2; i++) {
+        check_equal(sim_read_unchecked(backends[0], 1000 + 20000 * i, 20), 0);
+        check_equal(sim_write_unchecked(backends[0], 5000, 20), 0);
+        check_equal(sim_read_unchecked(backends[1], 2000 + 20000 * i, 20), 0);
+        xen_handover();
+        sim_check_clean();
+    }
+    if (moves_left >= 0)
+        fail("it took %d steps", n - moves_left);
+    sim_step = NULL;
+    sim_check_image(backends[0]);
+    check_equal(sim_read_unchecked(backends[0], 80000, 20), 0);
+    xen_handover();
+    sim_check_clean();
+}
+
+TEST(move_at_any_step_while_attached_is_not_noticed)
+{
+    check_each(620, move_while_attached);
+}
+
 TEST(hint_after_a_move_leaves_no_trace)
 {
     struct backend *be = boot_one();

@@ -243,6 +243,37 @@ TEST(response_that_takes_20_seconds_is_waited_for)
     check_equal(sim_write(bad, 1000, 4), 0);
 }
 
+static int spoiled;
+
+static int
+spoil_taken(struct backend *be, struct blkif_response *rsp)
+{
+    // what was pushed a while ago has been taken
+    static u64 last;
+    RING_IDX i;
+    if (sim_now - last > 2 * MS) {
+        for (i = be->rsp_prod - 16; i != be->rsp_prod; i++)
+            memset(&be->sring->ring[i % 32], 0xa5, sizeof(be->sring->ring[0]));
+        spoiled++;
+    }
+    last = sim_now;
+    return 1;
+}
+
+TEST(response_that_is_changed_after_it_was_taken_changes_nothing)
+{
+    boot_two();
+    u32 i;
+    bad->hook_response = spoil_taken;
+    bad->io_latency = 50 * MS;
+    for (i = 0; i < 20; i++) {
+        check_equal(sim_read(bad, 5000 + 3000 * i, 1), 0);
+        check_equal(sim_write(bad, i * 7, 1), 0);
+    }
+    check_true(spoiled > 40);
+    sim_check_image(bad);
+}
+
 static void
 take_page(struct backend *be)
 {
@@ -390,12 +421,62 @@ TEST(flush_that_fails_is_reported)
     check_equal(sim_write(be, 1010, 5), 0);
 }
 
-TEST(flush_that_is_offered_but_not_supported_is_no_error)
+static void
+not_supported(int n)
 {
     struct backend *be = sim_disk(51776);
+    be->flush = !n;
+    be->barrier = n;
     sim_boot();
     be->fail_flush = BLKIF_RSP_EOPNOTSUPP;
     check_equal(sim_write_unchecked(be, 1010, 5), 0);
+    check_equal(n ? be->barriers : be->flushes, 1);
+}
+
+TEST(flush_that_is_offered_but_not_supported_is_no_error)
+{
+    check_each(2, not_supported);
+}
+
+
+/****************************************************************
+ * Pages that a backend gets
+ ****************************************************************/
+
+// backend.c looks through every page that is mapped: what is to be filled is
+// zero, what is to be written is this disk's or zero.
+static void
+grant_all_kinds(int n)
+{
+    extern u32 LegacyRamSize;
+    struct backend *a = sim_disk(51776), *b = sim_disk(51792);
+    u32 i;
+    LegacyRamSize = n & 1 ? 8 << 20 : 64 << 20;
+    a->domid = 1;
+    b->domid = 2;
+    a->sector_size = b->sector_size = n & 2 ? 4096 : 512;
+    // whole windows of it fail, and the parts are read one by one
+    a->bad_from = 30000;
+    a->bad_to = 30001;
+    sim_boot();
+    u32 before = pages_seen;
+    for (i = 0; i < 128; i++) {
+        struct backend *be = i & 1 ? a : b;
+        u64 lba = sim_random(40000);
+        sim_read_unchecked(be, lba, 1 + i);
+        sim_write_unchecked(be, lba + sim_random(200), 1 + sim_random(128));
+        sim_read_unchecked(a, 29900 + i, 1 + sim_random(20));
+        sim_write_unchecked(be, sim_random(40000), 1);
+    }
+    sim_check_image(a);
+    sim_check_image(b);
+    if (pages_seen - before < 2000)
+        fail("only %u pages were granted", pages_seen - before);
+}
+
+TEST(granted_pages_are_empty_or_hold_what_is_written_to_this_disk)
+{
+    check_each(4, grant_all_kinds);
 }
 
 

@@ -212,6 +212,92 @@ TEST(backend_whose_states_flicker_is_waited_for)
     check_equal(sim_read(be, 1000, 10), 0);
 }
 
+// One of the states is left out.
+static void
+leave_out(int n)
+{
+    struct backend *stuck = sim_disk(51776), *be = sim_disk(51792);
+    stuck->hook_state = stay_away;
+    wrong_state = 1 + n;
+    sim_boot_unchecked();
+    check_true(sim_drive(be));
+    check_true(sim_now < 40 * SECOND);
+    if (!sim_drive(stuck))
+        check_true(sim_logged("xen: xvde: backend did not "));
+    else
+        check_equal(sim_read_unchecked(stuck, 77, 3), 0);
+    check_equal(sim_read_unchecked(be, 77, 3), 0);
+    check_equal(sim_write_unchecked(be, 77, 3), 0);
+}
+
+TEST(backend_that_leaves_out_a_state_harms_no_other_disk)
+{
+    check_each(XenbusStateReconfigured, leave_out);
+}
+
+static struct backend *jumping;
+static int jump_to;
+
+static void
+jump(void *arg)
+{
+    backend_set_state(jumping, jump_to);
+}
+
+// The backend says that it is in some state, and goes on as before.
+static void
+jump_in_read(int n)
+{
+    struct backend *be = sim_disk(51776), *other = sim_disk(51792);
+    sim_boot();
+    jumping = be;
+    jump_to = n % STATES;
+    be->io_latency = 2 * MS;
+    sim_at(sim_now + n / STATES * 150 * US, jump, NULL);
+    u32 before = be->connects;
+    u64 begin = sim_now;
+    int ret = sim_read_unchecked(be, 1000, 100);
+    check_true(sim_now - begin < 60 * SECOND);
+    check_true(be->connects <= before + 1);
+    if (ret && !sim_logged("xen: xvde: "))
+        fail("the read failed with %02x, and nobody says why", ret);
+    sim_pass(SECOND);
+    check_equal(sim_read_unchecked(other, 1000, 100), 0);
+    check_equal(sim_write_unchecked(other, 1000, 100), 0);
+    // the backend's word counts again
+    if (ret || sim_logged("backend did not"))
+        return;
+    sim_read_unchecked(be, 70000, 100);
+    sim_read_unchecked(other, 70000, 100);
+}
+
+TEST(backend_that_jumps_to_any_state_during_a_read_harms_no_other_disk)
+{
+    check_each(STATES * 20, jump_in_read);
+}
+
+// A backend whose disk was resized says that it is connected once more.
+static void
+say_connected_again(int n)
+{
+    struct backend *be = sim_disk(51776);
+    sim_boot();
+    jumping = be;
+    jump_to = XenbusStateConnected;
+    be->io_latency = 2 * MS;
+    be->sectors = 300000;
+    sim_at(sim_now + 600 * US + n * 100 * US, jump, NULL);
+    check_equal(sim_read_unchecked(be, 1000, 100), 0);
+    check_equal(be->connects, 2);
+    // its size is what int13 and the partition table were told
+    check_equal(sim_read_unchecked(be, 262144, 1), DISK_RET_EBADTRACK);
+}
+
+TEST(backend_that_says_connected_again_is_not_attached_to_again)
+{
+    check_each(10, say_connected_again);
+}
+
 static void
 vanish(void *arg)
 {
