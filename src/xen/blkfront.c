@@ -548,6 +548,8 @@ transfer(struct xendisk_s *disk, struct disk_op_s *op)
     struct transfer_s todo = {
         .sector = op->lba * unit, .count = op->count * unit, .buf = op->buf_fl,
     };
+    dprintf(5, "xen: %s: int13 %u %llx %u\n"
+            , disk->name, op->command, todo.sector, todo.count);
     if (!todo.count)
         return DISK_RET_SUCCESS;
     if (todo.sector >= disk->sectors || todo.count > disk->sectors - todo.sector)

@@ -61,6 +61,13 @@ def build(directory):
                 shutil.copy(tree / "out/bios-xenpv.bin", directory / f"{mode}.bin")
 
 
+def recorder(directory):
+    """A blob that says each int13 of a PV disk, in directory."""
+    command(["env", "-u", "MAKEFLAGS", "make", "-s", f"OUT={directory}",
+             "SETTINGS=CONFIG_DEBUG_LEVEL=5"], cwd=PROJECT)
+    return directory / "bios-xenpv.bin"
+
+
 def blobs():
     """{mode: blob}"""
     where = cached("blobs", key(HERE / "blobs.py", *sources()), build)
