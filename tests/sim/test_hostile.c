@@ -604,6 +604,9 @@ odd_frontend(int n)
     check_true(!sim_drive(be));
     check_true(sim_now - begin < 12 * SECOND);
     check_true(sim_logged("xen: xvde: "));
+    if (n == 3)
+        // the beginning of a path is another path
+        check_true(sim_logged("xen: xvde: no usable backend path"));
     check_equal(be->connects, 0);
 }
 

@@ -336,6 +336,34 @@ TEST(backend_that_cannot_be_opened_again_is_found_out_in_post)
     check_true(sim_logged("xvde: backend did not get ready in 5 s (state 6)"));
 }
 
+static int unreadable;
+
+// The backend's state cannot be read for a while when the frontend has closed.
+static int
+hide_state(struct store_request *request)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "%s/state", backends[0]->frontend);
+    if (request->msg.type != XS_READ || !strstr(request->path, "/backend/")
+        || strcmp(store_read(path), "6") || !unreadable)
+        return STORE_NORMAL;
+    unreadable--;
+    store.error = "EIO";
+    return STORE_ERROR;
+}
+
+TEST(backend_whose_state_cannot_be_read_has_not_let_go)
+{
+    struct backend *be = sim_disk(51776);
+    sim_boot();
+    be->latency = 300 * MS;
+    unreadable = 5;
+    store.hook = hide_state;
+    check_equal(sim_read(be, 1000, 10), 0);
+    check_equal(unreadable, 0);
+    check_true(!sim_logged("still maps our pages"));
+}
+
 static void
 slow_backend(int n)
 {
