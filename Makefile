@@ -4,6 +4,7 @@
 #   make run          boot Linux from a PV disk on a real Xen (DISK=image: your own disk)
 #   make shell        the same Xen with a shell in dom0
 #   make check        all tests
+#   make bench        all measurements, half an hour; writes docs/benchmarks.md
 #   make matrix       every boot loader in every mode, half an hour; writes docs/boot-matrix.md
 #   make install      copy the blob to $(DESTDIR)$(PREFIX)/lib/seabios-xenpv
 #   make clean        remove out/ (downloads stay in ~/.cache/seabios-xenpv)
@@ -35,7 +36,7 @@ BUILD_SEABIOS = +$(MAKE) --no-print-directory -C $(TREE) \
 
 all: $(BLOB)
 
-.PHONY: all run shell matrix check check-host check-build check-seabios check-guests check-lab \
+.PHONY: all run shell bench matrix check check-host check-build check-seabios check-guests check-lab \
     check-slow coverage mutate fuzz install clean FORCE
 .DELETE_ON_ERROR:
 
@@ -67,7 +68,7 @@ $(OUT)/origin $(OUT)/settings: FORCE
 	@mkdir -p $(OUT)
 	@printf '%s\n' $(text) | cmp -s - $@ || printf '%s\n' $(text) >$@
 
-# Debian packages that are missing: packages-build, packages-host, packages-lab
+# Debian packages that are missing: packages-build, packages-host, packages-lab, packages-bench
 packages-%: FORCE
 	@tests/lab/packages $*
 
@@ -134,6 +135,10 @@ check-slow: $(BLOB) | packages-lab
 # What each boot loader leaves behind; not a part of `check`
 matrix: | packages-build packages-lab
 	@tests/matrix/run
+
+# How fast the layer is, and how fast other ways to read a disk are; not a part of `check`
+bench: | packages-build packages-lab packages-bench
+	@tests/bench/run
 
 
 ################ Other

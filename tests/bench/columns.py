@@ -1,0 +1,77 @@
+"""The columns of the benchmarks: what reads the disk, and as which device of which guest."""
+
+import dataclasses
+import pathlib
+
+import disks
+from debian import Step, command, key
+from lab import xl_disk
+
+OUT = disks.PROJECT / "out/bench"
+SETTINGS = {    # of `make`, for each blob
+    "closed": "",
+    "sticky": "CONFIG_XEN_PV_STICKY=y",
+    "stock": "CONFIG_XEN_PV=n",
+    "dma": "CONFIG_XEN_PV=n CONFIG_ATA_DMA=y",
+}
+
+
+@dataclasses.dataclass
+class Column:
+    """A way to read a disk; blob is empty for those that are no BIOS."""
+    name: str
+    title: str
+    blob: str = ""
+    first: str = "xvde"         # the first disk's name
+    backend: str = "phy"
+    settings: dict = dataclasses.field(default_factory=dict)
+
+    def disks(self, devices):
+        """The guest's disks, for xl."""
+        prefix, letter = self.first[:-1], ord(self.first[-1])
+        return [xl_disk(device, f"{prefix}{chr(letter + number)}", backend=self.backend)
+                for number, device in enumerate(devices)]
+
+
+PVH = {"type": "pvh"}
+COLUMNS = [
+    Column("closed", "this layer, closed", "closed"),
+    Column("closed qdisk", "this layer, closed, qdisk", "closed", backend="qdisk"),
+    Column("sticky", "this layer, sticky", "sticky"),
+    Column("sticky qdisk", "this layer, sticky, qdisk", "sticky", backend="qdisk"),
+    Column("ide", "SeaBIOS, IDE by PIO", "stock", first="hda"),
+    Column("dma", "SeaBIOS, IDE by DMA", "dma", first="hda"),
+    Column("ahci", "SeaBIOS, AHCI", "stock", first="hda", settings={"hdtype": "ahci"}),
+    Column("pvh", "GRUB in PVH", first="xvda", settings=PVH),
+    Column("pvh qdisk", "GRUB in PVH, qdisk", first="xvda", backend="qdisk", settings=PVH),
+    Column("linux", "Linux's blkfront", settings=PVH),
+    Column("linux qdisk", "Linux's blkfront, qdisk", backend="qdisk", settings=PVH),
+]
+BY_NAME = {column.name: column for column in COLUMNS}
+
+
+def blobs():
+    """Build the BIOS blobs: {name: file}."""
+    for name, settings in SETTINGS.items():
+        with Step(f"bench: blob {name}", 20):
+            command(["env", "-u", "MAKEFLAGS", "make", "-s", "-C", disks.PROJECT,
+                     f"OUT=out/bench/{name}", f"SETTINGS={settings}"])
+    return {name: OUT / name / "bios-xenpv.bin" for name in SETTINGS}
+
+
+def check_blobs(files):
+    """The settings have to be in the builds; else a column is not what its name says."""
+    for name, settings in SETTINGS.items():
+        config = (OUT / name / "seabios/.config").read_text().splitlines()
+        for setting in settings.split():
+            option, _, value = setting.partition("=")
+            line = setting if value != "n" else f"# {option} is not set"
+            if line not in config:
+                raise ValueError(f"{name}: {line!r} is not in the configuration")
+    if len({file.read_bytes() for file in files.values()}) != len(files):
+        raise ValueError("two blobs are the same")
+
+
+def digests(files):
+    """Short names of the blobs."""
+    return {name: key(pathlib.Path(file)) for name, file in files.items()}

@@ -1,0 +1,26 @@
+; What goes in front of Linux's 32-bit code: say on the debug port that the kernel is entered.
+; START: how far behind the kernel's first byte this stands; it runs wherever that is loaded.
+; In: ESI = boot_params (Documentation/arch/x86/boot.rst); there is no stack yet.
+
+bits 32
+
+SCRATCH         equ 0x1e4               ; boot_params.scratch: 4 bytes that a kernel may use
+
+        cli
+        lea     esp, [esi + SCRATCH + 4]
+        call    here
+here:   pop     edi
+        lea     ebx, [edi + text - here]
+next:   mov     al, [ebx]
+        out     0xe9, al
+        inc     ebx
+        cmp     al, 10
+        jne     next
+        lea     eax, [edi - (here - $$) - START]
+        xor     ebx, ebx
+        xor     edi, edi
+        xor     ebp, ebp
+        jmp     eax
+
+text:   db      "BENCH kernel", 10
+        align   16

@@ -1,0 +1,260 @@
+"""Makes docs/benchmarks.md and its plots out of the results of a run."""
+
+import statistics
+import textwrap
+
+import disks
+import plots
+from columns import BY_NAME
+
+HEAD = """# Benchmarks
+
+Written by `make bench` on {date}; do not edit. **Only ratios mean something here**: the machine is
+a Xen in QEMU's software emulation (TCG) on {cpus} CPUs ({cpu}), where a VM exit costs some ten
+times what it costs on real hardware, and where dom0 and the guests share one emulated CPU.
+
+- Xen {xen}, Linux {dom0} in dom0, oxenstored; a guest has one CPU and 256 MiB where nothing else is
+  said.
+- Firmware {bios}: *closed* is the default blob ({closed}), *sticky* has `CONFIG_XEN_PV_STICKY`
+  ({sticky}). Those of the other columns are the same SeaBIOS with `CONFIG_XEN_PV=n`, which is the
+  unpatched one byte for byte ({stock}), and with `CONFIG_ATA_DMA=y` ({dma}).
+{packages}
+- The disks are images that dom0 sees as SCSI disks. blkback serves the PV disks, QEMU those of the
+  columns that say *qdisk* and the emulated ones. dom0 has all of an image in its page cache, which
+  only QEMU gains from.
+- A number is the median of n guests' courses, with the smallest and the largest in brackets.
+  Courses of different columns take turns.
+
+"""
+
+SECTIONS = {
+"goals": """## Goals
+
+""",
+"int13": """
+## Calls of int13
+
+![](benchmarks-int13.svg)
+
+Milliseconds a call, by the guest's own clock, of `tests/guests/bench.asm`, which checks all data.
+*Linux's blkfront* is a PVH guest that reads and writes the same disk with `O_DIRECT`, the same
+number of sectors a call, and flushes after a write, as the layer does. Calls of a sequential row:
+{sequential}; of the others {random} (or fewer, of at most 127 sectors). A cache is worth nothing to
+random reads; they cost *closed* an attach and a close each.
+
+""",
+"testspeed": """
+## GRUB reads
+
+![](benchmarks-grub.svg)
+
+MiB/s of GRUB's `testspeed` on a file of 32 MiB in blocks of 64 KiB, and on one of 6 MiB in blocks of
+512 bytes (IDE by PIO: 2 MiB each); and the seconds from the first to the last int13 of this boot,
+which then loads 10 MiB of kernel and initrd: 48 MiB in all. That time goes from the BIOS's line
+"Booting from 0000:7c00" to GRUB's mark in front of `boot`; in PVH it begins with the first line of
+GRUB's configuration.
+
+""",
+"load": """
+## Loading Linux
+
+![](benchmarks-load.svg)
+
+Seconds from the guest's creation by `xl create` to the first instruction of the kernel's 32-bit
+code, and to its init (n = 1), with 10 and 60 MiB of kernel and initrd; guests of 512 MiB. A key
+ends the BIOS's wait for its boot menu. IDE by PIO was stopped after {limit} s: its time is what it
+would have taken at the speed that it had.
+
+""",
+"post": """
+## POST
+
+Seconds from SeaBIOS's first line to the offer of its boot menu, by number of disks. libxl emulates
+four IDE and six AHCI disks at most.
+
+""",
+"together": """
+## Guests that start together
+
+Seconds from the first guest's creation until the last one has entered its kernel, GRUB with 10 MiB of
+kernel and initrd, guests of 96 MiB. Nobody presses a key: SeaBIOS waits 2.5 s for its boot menu.
+
+""",
+"memory": """
+## Memory
+
+MiB of RAM in the firmware's memory map, as Linux gets it. The layer may keep 1/64 of the guest's
+memory for its cache, and never more than 4 MiB.
+
+""",
+"end": """
+## Not measured
+
+- OVMF: {ovmf}
+- GRUB in PVH calls no BIOS, so it has no part in the rows of int13 and POST.
+- IDE and AHCI with qdisk: an emulated disk does not use its PV backend.
+- Real hardware, real disks, and more than one CPU.
+""",
+}
+
+OVMF = ("Debian's package has drivers for Xen's PV disks only in Debian 11; the other releases are "
+        "built without them. It was not tried.")
+
+
+def values(results, row, column, measure):
+    """All values of a measure."""
+    cell = results.get(row, {}).get(column, {"values": []})
+    return [course[measure] for course in cell["values"] if measure in course]
+
+
+def median(results, row, column, measure):
+    """The median of a measure."""
+    return statistics.median(values(results, row, column, measure))
+
+
+def number(value):
+    """Three digits."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def spread(found):
+    """A median with smallest and largest."""
+    if not found:
+        return "–"
+    text = number(statistics.median(found))
+    if len(found) > 1:
+        text += f" ({number(min(found))}–{number(max(found))})"
+    return text
+
+
+def table(lines):
+    """The text of a table; the first line is its head."""
+    lines = [lines[0], ["---"] + ["--:"] * (len(lines[0]) - 1), *lines[1:]]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def measures(results, head, parts):
+    """A table with a line for each column of the benchmarks; parts: (row, measure) of the cells."""
+    lines = [[head[0], "n", *head[1:]]]
+    for column in BY_NAME.values():
+        found = [values(results, row, column.name, measure) for row, measure in parts]
+        if any(found):
+            lines.append([column.title, str(max(map(len, found))), *map(spread, found)])
+    return table(lines)
+
+
+def ratios(results):
+    """The goals: (text, wanted, found, whether it is met)."""
+    def faster(row, measure, one, other):
+        """How many times faster `one` is; measure: a time, or a rate where its row has those."""
+        ratio = median(results, row, other, measure) / median(results, row, one, measure)
+        return 1 / ratio if row == "testspeed" and measure in ("big", "small") else ratio
+
+    def least(text, wanted, found):
+        return text, f"at least {wanted}", found, found >= wanted
+
+    speed = "GRUB `testspeed`, 32 MiB: "
+    entry = "Creation to kernel entry, 60 MiB, GRUB: "
+    linux = 128 / median(results, "int13", "linux", "read-seq 128")
+    sticky = 127 / median(results, "int13", "sticky", "read-seq 127")
+    post = median(results, "post 16", "closed", "post") / median(results, "post 1", "closed", "post")
+    return [
+        least(speed + "closed / AHCI", 8, faster("testspeed", "big", "closed", "ahci")),
+        least(speed + "closed / GRUB in PVH", 4, faster("testspeed", "big", "closed", "pvh")),
+        least(speed + "sticky / closed", 2, faster("testspeed", "big", "sticky", "closed")),
+        least(speed + "closed / IDE by PIO", 200, faster("testspeed", "big", "closed", "ide")),
+        least("Sequential reads of 1 sector: closed / AHCI", 40,
+              faster("int13", "read-seq 1", "closed", "ahci")),
+        least("Sequential reads of 127 sectors: closed / AHCI", 1.5,
+              faster("int13", "read-seq 127", "closed", "ahci")),
+        least("Sequential reads of 127 sectors: sticky / Linux's of 64 KiB", 1, sticky / linux),
+        least(entry + "closed / IDE by PIO", 20, faster("load grub 60", "kernel", "closed", "ide")),
+        least(entry + "closed / AHCI", 3, faster("load grub 60", "kernel", "closed", "ahci")),
+        least("First to last int13 of a GRUB boot, 48 MiB: closed / AHCI", 4,
+              faster("testspeed", "first to last", "closed", "ahci")),
+        ("POST of closed: 16 disks / 1 disk", "at most 2", post, post <= 2),
+    ]
+
+
+def memory_taken(results, mib):
+    """(text, wanted, MiB that the layer keeps, whether it is little enough)."""
+    row, limit = f"memory {mib}", min(4, mib / 64)
+    taken = median(results, row, "ahci", "usable") - median(results, row, "closed", "usable")
+    return (f"Memory kept from the OS, guest of {mib} MiB", f"at most {limit:g} MiB", taken,
+            taken <= limit)
+
+
+def goals(results):
+    """The table of the goals."""
+    lines = [["times faster", "goal", "found", ""]]
+    for text, wanted, found, met in ratios(results):
+        lines.append([text, wanted, number(found), "met" if met else "**not met**"])
+    for mib in (128, 512):
+        text, wanted, found, met = memory_taken(results, mib)
+        lines.append([text, wanted, f"{found:.3f} MiB", "met" if met else "**not met**"])
+    return table(lines)
+
+
+def int13(results):
+    """The table of the calls."""
+    names = [name for cell in [results["int13"]["closed"]["values"][0]] for name in cell]
+    return measures(results, ["ms a call", *[name.replace("-", " ") for name in names]],
+                    [("int13", name) for name in names])
+
+
+def loads(results):
+    """The table of the boots."""
+    rows = [(f"load {loader} {size}", loader, size)
+            for loader in ("grub", "syslinux") for size in ("10", "60")]
+    heads = {"grub": "GRUB", "syslinux": "SYSLINUX"}
+    return measures(results, ["s", *[f"{heads[loader]} {size} MiB: {what}" for _, loader, size in rows
+                                     for what in ("entry", "init")]],
+                    [(row, measure) for row, _, _ in rows for measure in ("kernel", "init")])
+
+
+def counts(results, row, numbers, measure, what):
+    """A table with a column for each number of disks or guests."""
+    return measures(results, ["s", *[f"{count} {what}" for count in numbers]],
+                    [(f"{row} {count}", measure) for count in numbers])
+
+
+def paragraph(text, indent=""):
+    """Text in lines of at most 100 characters."""
+    return textwrap.fill(text, 100, subsequent_indent=indent, break_on_hyphens=False)
+
+
+def limits(table_of):
+    """How many calls of one sector each kind of disk gets."""
+    names = {"closed": "this layer", "ide": "IDE by PIO", "ahci": "DMA and AHCI", "linux": "Linux"}
+    return ", ".join(f"{name} {table_of[kind][0]}" for kind, name in names.items())
+
+
+def text_of(results):
+    """The page."""
+    import rows
+    facts = results["facts"]
+    packages = "; ".join(f"{name} {version}" for name, version in facts["packages"].items())
+    words = {**facts, **facts["blobs"], "limit": rows.LIMIT, "ovmf": OVMF,
+             "packages": paragraph(f"- {packages}.", "  "),
+             "sequential": limits(rows.SEQUENTIAL), "random": limits(rows.RANDOM)}
+    tables = {
+        "goals": goals(results), "int13": int13(results),
+        "testspeed": measures(results, ["", "32 MiB: MiB/s", "small blocks: MiB/s",
+                                        "first to last: s"],
+                              [("testspeed", name) for name in ("big", "small", "first to last")]),
+        "load": loads(results), "post": counts(results, "post", (1, 4, 16), "post", "disks"),
+        "together": counts(results, "together", (1, 4, 8), "all", "guests"),
+        "memory": measures(results, ["MiB", "of 128", "of 512"],
+                           [("memory 128", "usable"), ("memory 512", "usable")]),
+        "end": "",
+    }
+    return HEAD.format(**words) + "".join(
+        section.format(**words) + tables[name] for name, section in SECTIONS.items())
+
+
+def write(docs, results):
+    """Write the page and the plots, and print the page."""
+    text = text_of(results)
+    (docs / "benchmarks.md").write_text(text)
+    plots.write(docs, results, median)
+    print(text)

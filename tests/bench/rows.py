@@ -1,0 +1,242 @@
+"""The rows of the benchmarks: what is measured, in which columns, how often, and how.
+
+A row's method takes a Bench and a Column, and returns {measure: value} of one guest's course:
+seconds, or milliseconds for a call of int13 where it says so.
+"""
+
+import contextlib
+import dataclasses
+import re
+import typing
+
+import disks
+from columns import BY_NAME
+from course import Course, Late
+
+PV = ["closed", "closed qdisk", "sticky", "sticky qdisk"]
+FAST = ["closed", "sticky", "dma", "ahci"]
+REPEATED = ["closed", "sticky", "ahci", "pvh", "linux"]     # the goals are about these
+
+
+@dataclasses.dataclass
+class Row:
+    """A row: method(bench, column, *arguments) is done n times, for most columns only once."""
+    name: str
+    method: typing.Callable
+    columns: list
+    n: int
+    arguments: tuple = ()
+
+
+class Bench:
+    """What rows need: the lab, the blobs, the disks."""
+
+    def __init__(self, lab, blobs, made):
+        self.lab, self.blobs, self.files = lab, blobs, disks.files()
+        self.made = made                # a directory for disks that a row makes
+        self.placed, self.holders = {}, []
+        self.repetition = 0
+
+    def attach(self, path):
+        """The device of an image in dom0, whose content dom0 has in its page cache.
+
+        That is what an emulated disk and qdisk read from, as long as somebody has it open.
+        """
+        device = self.lab.attach(path, snapshot=True)
+        self.holders.append(self.lab.spawn(f"exec sleep 100000 <{device}"))
+        self.lab.run(f"cat {device} >/dev/null")
+        return device
+
+    def clean(self):
+        """Leave nothing of a course."""
+        for pid in self.holders:
+            self.lab.run(f"kill {pid}")
+        self.holders.clear()
+        self.lab.clean()
+
+    def settings(self, column, **more):
+        """The xl.cfg settings of a column's guest."""
+        settings = {**column.settings, **more}
+        if column.blob:
+            settings["bios_path_override"] = self.lab.blob(self.blobs[column.blob])
+        elif column.name.startswith("pvh"):
+            settings["kernel"] = self.put("grub-i386-xen_pvh")
+        elif column.name.startswith("linux"):
+            settings["kernel"], settings["ramdisk"] = self.put("vmlinuz-60"), self.put("initrd")
+        return settings
+
+    def put(self, name):
+        """One of our files in dom0."""
+        if name not in self.placed:
+            self.placed[name] = self.lab.put(name, (self.files / name).read_bytes())
+        return self.placed[name]
+
+    def course(self, column, devices, **more):
+        """Create a guest of a column with these disks."""
+        return Course(self.lab, "bench", column.disks(devices), **self.settings(column, **more))
+
+    def disk(self, calls, sectors):
+        """The disk of bench.asm with these limits."""
+        path = self.made / f"bench-{calls}-{sectors}.raw"
+        if not path.exists():
+            disks.bench_disk(path, calls, sectors)
+        return path
+
+
+# Limits of calls and sectors in a row of int13 calls. A cache has to be filled over and over
+# again where reads are sequential, so the layer reads more; random reads miss it always.
+SEQUENTIAL = {"closed": (4096, 32768), "sticky": (4096, 32768), "ide": (48, 512),
+              "dma": (256, 4096), "ahci": (256, 4096), "linux": (1024, 16384)}
+RANDOM = {"closed": (16, 2032), "sticky": (16, 2032), "ide": (8, 254),
+          "dma": (32, 2048), "ahci": (32, 2048), "linux": (128, 8192)}
+RESULT = r"^(?:\[.*\] )?BENCH ([\w-]+ \d+) calls=(\d+) sectors=\d+ (tsc|ns)=(\w+)"
+
+
+def timed(course, names, khz):
+    """Milliseconds a call of each row of bench.asm or reads.c."""
+    found = {}
+    for name in names:
+        _, match = course.wait(RESULT.replace(r"[\w-]+ \d+", name), 400)
+        ticks = int(match.group(4), 16) / khz if match.group(3) == "tsc" \
+            else int(match.group(4)) / 1e6
+        found[name] = ticks / int(match.group(2))
+    return found
+
+
+SIZES = (1, 8, 64, 127)
+READS = [f"read-seq {size}" for size in SIZES]
+OTHERS = [f"read-random {size}" for size in SIZES] + ["write-seq 1", "write-seq 64"]
+
+
+def int13(bench, column):
+    """Milliseconds a call, of bench.asm; the calls check what they read."""
+    kind = column.name.split()[0]
+    if kind == "linux":
+        return linux_reads(bench, column)
+    found = {}
+    for limits, names in ((SEQUENTIAL[kind], READS), (RANDOM[kind], OTHERS)):
+        device = bench.attach(bench.disk(*limits))
+        with bench.course(column, [device]) as course:
+            course.boot()
+            khz = int(course.wait(r"BENCH khz=(\d+)")[1].group(1))
+            found |= timed(course, names, khz)
+            if names is OTHERS:
+                course.wait("^TEST PASS")
+        bench.clean()
+    return found
+
+
+def linux_reads(bench, column):
+    """The same by Linux's direct reads."""
+    found = {}
+    for limits, names in ((SEQUENTIAL["linux"], [*READS, "read-seq 128"]),
+                          (RANDOM["linux"], OTHERS)):
+        device = bench.attach(bench.disk(4096, 32768))
+        with bench.course(column, [device], extra=f"{disks.LINUX_OPTIONS} bench.reads="
+                          + ",".join(map(str, limits))) as course:
+            course.first_line()
+            found |= timed(course, names, 0)
+        bench.clean()
+    return found
+
+
+def speed(bench, column):
+    """GRUB's testspeed, and what GRUB loads after it: seconds and MiB/s."""
+    slow = column.name == "ide"
+    device = bench.attach(bench.files / ("speed-slow.raw" if slow else "speed.raw"))
+    with bench.course(column, [device]) as course:
+        times = course.boot() if column.blob else {}
+        times |= course.marks(["grub", "big", "big end", "small", "small end"], 400)
+        found = {what: (disks.SLOW if slow else size) / disks.MIB /
+                       (times[f"{what} end"] - times[what])
+                 for what, size in (("big", disks.BIG), ("small", disks.SMALL))}
+        if not slow:
+            times |= course.marks(["loaded"], 400)
+            found["first to last"] = times["loaded"] - times.get("boot sector", times["grub"])
+    return found
+
+
+LIMIT = 70          # seconds that IDE by PIO gets to load
+
+
+def load(bench, column, loader, size):
+    """Seconds from the guest's creation to the kernel's entry, and once also to Linux's init."""
+    device = bench.attach(bench.files / f"{loader}-{size}.raw")
+    with bench.course(column, [device], memory=512) as course:
+        if column.blob:
+            times = course.boot()
+        if column.name == "ide":
+            return load_slowly(bench, course, times["boot sector"], disks.LOADS[size])
+        found = course.marks(["kernel"], 200)
+        if bench.repetition == 0:
+            found |= course.marks(["init"], 200)
+    return found
+
+
+def load_slowly(bench, course, begin, size):
+    """Load for LIMIT seconds; the rest of the time follows from what was read until then."""
+    try:
+        return course.marks(["kernel"], begin + LIMIT)
+    except Late:
+        text = bench.lab.run(f"xl qemu-monitor-command {course.name} 'info blockstats'")
+        done = int(re.search(r"^ide\S+: rd_bytes=(\d+)", text, re.M).group(1))
+        return {"kernel": begin + LIMIT * size / done, "read": done / disks.MIB}
+
+
+def post(bench, column, count):
+    """Seconds from SeaBIOS's first line to its boot menu, with so many disks."""
+    devices = [bench.lab.attach(bench.files / "hello.raw", snapshot=True) for _ in range(count)]
+    with bench.course(column, devices) as course:
+        times = course.boot()
+    return {"post": times["menu"] - times["bios"]}
+
+
+def together(bench, column, count):
+    """Seconds from the first guest's creation until the last has entered its kernel.
+
+    Nobody presses a key: SeaBIOS waits 2.5 s for its boot menu.
+    """
+    devices = [bench.lab.attach(bench.files / "grub-10.raw", snapshot=True) for _ in range(count)]
+    with contextlib.ExitStack() as stack:
+        courses = [stack.enter_context(Course(
+            bench.lab, f"bench{number}", column.disks([device]),
+            **bench.settings(column, memory=96))) for number, device in enumerate(devices)]
+        for _ in courses:
+            seconds, _ = courses[0].wait(r"^\d+[)] BENCH kernel$", 300)
+    return {"all": seconds}
+
+
+def memory(bench, column, mib):
+    """MiB of RAM that the firmware's memory map leaves to Linux, of a guest with so many."""
+    device = bench.attach(bench.files / "grub-10.raw")
+    with bench.course(column, [device], memory=mib) as course:
+        course.boot()
+        _, match = course.wait(r"BENCH usable=(\d+)", 200)
+    return {"usable": int(match.group(1)) / disks.MIB}
+
+
+ROWS = [
+    Row("int13", int13, [*PV, "ide", "dma", "ahci", "linux", "linux qdisk"], 3),
+    Row("testspeed", speed, [*PV, "ide", "dma", "ahci", "pvh", "pvh qdisk"], 3),
+    Row("load grub 10", load, [*FAST, "pvh", "ide"], 3, ("grub", "10")),
+    Row("load grub 60", load, [*FAST, "pvh", "ide"], 3, ("grub", "60")),
+    Row("load syslinux 10", load, FAST, 1, ("syslinux", "10")),
+    Row("load syslinux 60", load, FAST, 1, ("syslinux", "60")),
+    Row("post 1", post, ["closed", "ide", "ahci"], 3, (1,)),
+    Row("post 4", post, ["closed", "ide", "ahci"], 3, (4,)),
+    Row("post 16", post, ["closed"], 3, (16,)),
+    *[Row(f"together {count}", together, ["closed", "sticky", "ahci", "pvh"], 1, (count,))
+      for count in (1, 4, 8)],
+    *[Row(f"memory {mib}", memory, ["closed", "ahci"], 1, (mib,)) for mib in (128, 512)],
+]
+
+
+def jobs(word=""):
+    """(row, column, repetition) in the order to be done: each repetition of a row asks all its
+    columns, so that what changes on the machine meanwhile changes all of them."""
+    for row in ROWS:
+        if word in row.name:
+            for repetition in range(row.n):
+                for name in row.columns:
+                    if repetition == 0 or name in REPEATED:
+                        yield row, BY_NAME[name], repetition
