@@ -243,6 +243,7 @@ start(struct backend *be, struct blkif_request *req)
     job->req = *req;
     u32 sectors = 0;
     be->requests++;
+    be->ids |= 1u << req->id;
     switch (req->operation) {
     case BLKIF_OP_READ:
         be->reads++;

@@ -558,7 +558,7 @@ int sim_post, sim_window;
 u16 sim_platform_id = 1;
 int PlatformRunningOn;
 struct hlist_head PCIDevices;
-static struct pci_device platform_device;
+static struct pci_device host_bridge, platform_device;
 static void *window;
 struct sim_drive sim_drives[64];
 int sim_drive_count;
@@ -674,8 +674,11 @@ sim_start(void)
                       , -1, 0);
         platform_device.vendor = 0x5853;
         platform_device.device = sim_platform_id;
-        PCIDevices.first = &platform_device.node;
-        platform_device.node.pprev = &PCIDevices.first;
+        host_bridge.vendor = 0x8086;
+        PCIDevices.first = &host_bridge.node;
+        host_bridge.node.pprev = &PCIDevices.first;
+        host_bridge.node.next = &platform_device.node;
+        platform_device.node.pprev = &host_bridge.node.next;
     }
     hv_start();
     store_start();

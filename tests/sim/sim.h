@@ -256,6 +256,7 @@ struct backend {
     RING_IDX req_cons, rsp_prod;
     int open;               // requests under way
     u32 reads, writes, flushes, barriers, connects, requests, largest;
+    u32 ids;                // numbers that requests had, a bit each
     u32 dirty;              // writes since the last flush
     struct sector *image[1024];
 };

@@ -221,6 +221,20 @@ TEST(response_of_a_disk_cannot_answer_what_another_disk_has_lost)
     check_true(sim_logged("xen: xvdf: backend answers a request that is not"));
 }
 
+TEST(response_that_never_came_leaves_a_number_that_is_not_used_again)
+{
+    boot_two();
+    u32 i;
+    bad->hook_response = no_response;
+    bad->ids = 0;
+    check_equal(sim_read_unchecked(bad, 1000, 128), DISK_RET_ETIMEOUT);
+    check_true(bad->ids);
+    good->ids = 0;
+    for (i = 0; i < 40; i++)
+        check_equal(sim_read(good, 5000 * i, 128), 0);
+    check_equal(good->ids & bad->ids, 0);
+}
+
 TEST(response_after_the_limit_finds_nobody_and_no_page)
 {
     boot_two();
@@ -380,6 +394,43 @@ TEST(bad_sector_fails_only_calls_that_want_it)
     check_equal(sim_write(be, 10009, 2), DISK_RET_EBADTRACK);
     check_equal(sim_write(be, 10012, 3), 0);
     sim_check_image(be);
+}
+
+static int
+lose_after_error(struct backend *be, struct blkif_response *rsp)
+{
+    static int errors;
+    if (rsp->status == BLKIF_RSP_ERROR)
+        errors++;
+    return errors < 2;
+}
+
+// The window fails because of the sector, and then the part that is wanted gets
+// no answer.
+TEST(bad_sector_whose_second_try_is_not_answered_kills_the_disk)
+{
+    extern u32 LegacyRamSize;
+    LegacyRamSize = 8 << 20;
+    struct backend *be = sim_disk(51776);
+    sim_boot();
+    be->bad_from = be->sectors - 1;
+    be->bad_to = be->sectors;
+    be->hook_response = lose_after_error;
+    check_equal(sim_read_unchecked(be, be->sectors - 1, 1), DISK_RET_ETIMEOUT);
+    check_true(sim_logged("xen: xvde: backend did not answer in time"));
+}
+
+TEST(bad_sector_around_a_write_of_a_part_of_a_large_one_fails_the_write)
+{
+    struct backend *be = sim_disk(51776);
+    be->sector_size = 4096;
+    be->bad_from = 8000;
+    be->bad_to = 8001;
+    sim_boot();
+    u32 before = be->writes;
+    check_equal(sim_write(be, 8001, 1), DISK_RET_EBADTRACK);
+    check_equal(be->writes, before);
+    check_equal(sim_write(be, 8008, 1), 0);
 }
 
 TEST(bad_first_sector_leaves_a_disk_that_can_be_read_elsewhere)

@@ -166,6 +166,29 @@ TEST(move_between_two_calls_is_not_noticed)
     check_equal(sim_read(backends[1], 50000, 128), 0);
 }
 
+static void
+move_to_version_2(void)
+{
+    if (steps_left--)
+        return;
+    hv_move(hv.domid + 1);
+    hv.grant_version = 2;
+}
+
+TEST(move_to_where_nothing_can_be_mapped_fails_the_call)
+{
+    struct backend *be = boot_some(1);
+    steps_left = 30;
+    sim_step = move_to_version_2;
+    u64 begin = sim_now;
+    check_equal(sim_read_unchecked(be, 1000, 10), DISK_RET_ETIMEOUT);
+    check_true(sim_now - begin < 60 * SECOND);
+    check_true(sim_logged("xen: grant table is version 2"));
+    sim_step = NULL;
+    hv.grant_version = 1;
+    check_equal(sim_read(be, 1000, 10), 0);
+}
+
 TEST(move_of_which_there_are_many_ends)
 {
     struct backend *be = boot_some(1);

@@ -84,6 +84,21 @@ TEST(post_leaves_out_disks_beyond_the_limit_and_says_so)
     check_equal(backends[16]->connects, 0);
 }
 
+// The store lists 268435456 before 51712.
+TEST(post_prefers_disks_of_lower_numbers)
+{
+    int i;
+    for (i = 0; i < BUILD_MAX_EXTDRIVE; i++)
+        sim_disk(1 << 28 | (20 + i) << 8);
+    struct backend *first = sim_disk(XVDA);
+    sim_boot();
+    check_equal(sim_drive_count, BUILD_MAX_EXTDRIVE);
+    check_true(sim_drive(first));
+    check_true(!sim_drive(backends[BUILD_MAX_EXTDRIVE - 1]));
+    check_true(sim_logged("one disk too many"));
+    check_equal(backends[BUILD_MAX_EXTDRIVE - 1]->connects, 0);
+}
+
 TEST(post_attaches_to_all_disks_at_the_same_time)
 {
     int i;
@@ -218,7 +233,7 @@ TEST(read_works_where_little_high_memory_is_left)
 {
     struct backend *be = sim_disk(XVDE);
     u32 i;
-    sim_high_space = 300 << 10;
+    sim_high_space = 240 << 10;
     sim_boot();
     for (i = 0; i < 50; i++)
         check_equal(sim_read(be, 1000 + i * 77, 100), 0);

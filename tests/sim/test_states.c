@@ -147,6 +147,55 @@ TEST(backend_that_does_not_close_keeps_state_6_and_its_grants)
     check_true(store_read(path));
 }
 
+TEST(post_leaves_a_disk_alone_whose_backend_keeps_a_former_owners_pages)
+{
+    struct backend *stuck = sim_disk(51776), *be = sim_disk(51792);
+    sim_prepare();
+    set_states(stuck, XenbusStateConnected, XenbusStateConnected);
+    stuck->hook_state = stay_away;
+    wrong_state = XenbusStateClosed;
+    sim_boot_unchecked();
+    check_true(!sim_drive(stuck));
+    check_true(sim_drive(be));
+    check_true(sim_logged("xen: xvde: backend did not close in 5 s"));
+    check_equal(stuck->connects, 0);
+}
+
+static int refusals, refusal;
+
+static int
+refuse_state_1(struct store_request *request)
+{
+    if (request->msg.type != XS_WRITE || !strstr(request->path, "/state")
+        || strcmp(request->value, "1") || !refusals)
+        return STORE_NORMAL;
+    refusals--;
+    return refusal;
+}
+
+// The last step of a close fails as often as it is tried, whether it is carried
+// out or not.
+static void
+close_without_end(int n)
+{
+    struct backend *be = sim_disk(51776);
+    sim_boot();
+    refusals = 3;
+    refusal = n ? STORE_LOSE : STORE_ERROR;
+    store.hook = refuse_state_1;
+    check_equal(sim_read_unchecked(be, 1000, 10), 0);
+    check_equal(refusals, 0);
+    check_true(sim_logged("xen: xvde: could not switch to state 1"));
+    sim_pass(SECOND);
+    check_equal(sim_read(be, 90000, 10), 0);
+    check_equal(sim_write(be, 1000, 10), 0);
+}
+
+TEST(close_that_did_not_come_to_its_end_is_finished_by_the_next_int13)
+{
+    check_each(2, close_without_end);
+}
+
 // Close late: the limit has passed when the backend follows.
 static struct backend *late;
 
