@@ -5,6 +5,7 @@
 #   make shell        the same Xen with a shell in dom0
 #   make check        all tests
 #   make bench        all measurements, half an hour; writes docs/benchmarks.md
+#   make model        the proofs of the attach protocol alone
 #   make matrix       every boot loader in every mode, half an hour; writes docs/boot-matrix.md
 #   make install      copy the blob to $(DESTDIR)$(PREFIX)/lib/seabios-xenpv
 #   make clean        remove out/ (downloads stay in ~/.cache/seabios-xenpv)
@@ -37,7 +38,7 @@ BUILD_SEABIOS = +$(MAKE) --no-print-directory -C $(TREE) \
 all: $(BLOB)
 
 .PHONY: all run shell bench matrix check check-host check-build check-seabios check-guests check-lab \
-    check-slow coverage mutate fuzz install clean FORCE
+    check-slow model coverage mutate fuzz install clean FORCE
 .DELETE_ON_ERROR:
 
 
@@ -98,8 +99,15 @@ check: | packages-build packages-host packages-lab
 # The layer's own code on this machine, without Xen
 check-host: $(BLOB) | packages-host
 	rm -rf $(RESULTS)/$@
+	status=0; \
 	$(MAKE) -C tests/unit check TREE=$(abspath $(TREE)) OUT=$(abspath $(OUT))/unit \
-	    RESULTS=$(RESULTS)/$@
+	    RESULTS=$(RESULTS)/$@ || status=1; \
+	tests/model/check $(abspath $(OUT))/model $(RESULTS)/$@ || status=1; \
+	exit $$status
+
+# A proof of the attach protocol, which check-host runs too
+model: | packages-host
+	tests/model/check $(abspath $(OUT))/model $(RESULTS)/$@
 
 # This Makefile, with the default SeaBIOS
 check-build: | packages-build packages-lab
