@@ -1,0 +1,192 @@
+"""What the layer may take: low memory, no memory after POST, no wait without an end."""
+
+import re
+from types import SimpleNamespace
+
+import pytest
+
+from loops import endless, loops
+from project import PROJECT, copy_project, must, run
+
+LAYER = PROJECT / "src/xen"
+
+STATIC_LIMIT = 8        # bytes of low memory and of the F-segment that there are once
+DRIVE_LIMIT = 64        # bytes of low memory for each disk; SeaBIOS's own drivers take 40 and more
+
+# Loops that neither count nor ask xenwait_step() whether to go on: why they end all the same.
+BOUNDED = {
+    ("blkcache.c", "blkcache_init",
+     "while (BLKRING_SECTOR << (cache->shift + 1) <= size / BLKCACHE_SLOTS_MIN)"):
+        "the left side doubles",
+    ("blkfront.c", "read_chunks", "while (window.count < count)"):
+        "each round fills a place of the window, or leaves",
+    ("blkfront.c", "write_chunks", "while (todo->count && !ret)"):
+        "each round takes a slot and advances, or sets ret",
+    ("blkfront.c", "write_through", "while (todo->count)"):
+        "each round advances, or leaves",
+    ("blkfront.c", "read_disk", "while (todo->count)"):
+        "each round advances, leaves, or has filled the chunk that the next one finds",
+    ("blkfront.c", "backend_kind", "for (; *path; path++)"):
+        "to the end of a copy of the path",
+    ("blkfront.c", "list_disks", "for (; len > 0 && names < end; names += strlen(names) + 1)"):
+        "to the end of a reply that was copied and has a NUL behind it",
+    ("blkfront.c", "list_disks",
+     "for (; *digit >= 0 && *digit <= 0 && number < 100000000; digit++)"):
+        "to the end of a name",
+    ("blkfront.c", "probe_once", "while (xenblk->probing)"):
+        "POST only: each thread counts it down when its waits have ended",
+    ("blkring.c", "take_responses", "while (ring->front.rsp_cons != prod)"):
+        "prod was read once, and is at most what was asked for away",
+    ("blkring.c", "fill_request",
+     "while (done < count && segment < BLKIF_MAX_SEGMENTS_PER_REQUEST)"):
+        "each round fills a segment, or leaves",
+    ("blkring.c", "blkring_queue", "do while (count)"):
+        "each round takes a part of count, or leaves; get_id() waits with a deadline",
+    ("gnttab.c", "xengrant_end", "for (;;)"):
+        "again only if the flags changed between two instructions; once pinned, it leaves",
+    ("platform.c", "find_window", "foreachpci(pci)"):
+        "SeaBIOS's list of devices",
+    ("vdev.c", "xenvdev_name", "while (*prefix)"):
+        "a constant text",
+    ("xenstore.c", "ring_write", "while (len)"):
+        "each round takes a part of len, or leaves; ring_wait_room() waits with a deadline",
+    ("xenstore.c", "drop_strays",
+     "while (xen_read_once(xen_store->rsp_prod) != xen_store->rsp_cons)"):
+        "each round takes a whole message; xenstored sends only what answers a request",
+    ("xenstore.c", "xenstore_receive", "for (;;)"):
+        "each round takes a whole message, for which ring_read_header() waits with a deadline",
+}
+
+
+################ No wait without an end
+
+def test_every_loop_of_the_layer_ends():
+    """A loop that is new here needs a deadline, or a reason in the list."""
+    found = {(path.name, loop.function, loop.header)
+             for path in LAYER.glob("*.c") for loop in endless(path.read_text())}
+    assert found - set(BOUNDED) == set()
+    assert set(BOUNDED) - found == set(), "these are no longer there"
+
+
+def test_all_loops_of_the_layer_are_seen():
+    """Each keyword that begins a loop, except in comments and texts, is one that was looked at."""
+    for path in LAYER.glob("*.c"):
+        code = re.sub(r'//.*|"[^"\n]*"', "", path.read_text())
+        words = len(re.findall(r"^\s*(?:\} )?(?:for|while|do|foreach\w+)\b", code, re.M))
+        tails = len(re.findall(r"\bdo\b", code))    # each has a `while` as well
+        assert len(list(loops(path.read_text()))) == words - tails, path.name
+
+
+GOOD = """
+static int
+wait(struct xenwait_s *wait)
+{
+    for (;;) {
+        if (*done)
+            return 0;
+        if (xenwait_step(wait))
+            return -1;
+    }
+}
+"""
+
+
+@pytest.mark.parametrize("old, new", [
+    ("if (xenwait_step(wait))\n            return -1;", ""),
+    ("if (xenwait_step(wait))\n            return -1;", "xenwait_step(wait);"),
+    ("if (xenwait_step(wait))\n            return -1;", "// xenwait_step(wait)"),
+    ("if (xenwait_step(wait))\n            return -1;", 'dprintf(1, "xenwait_step(wait)");'),
+    ("for (;;)", "for (i = 0; *more; i++)"),
+    ("for (;;) {", "while (!*done)\n        yield();\n    {"),
+    ("for (;;) {", "do yield(); while (!*done);\n    {"),
+    ("for (;;) {", "foreachpci(pci) continue;\n    {"),
+    ("for (;;) {", "again:\n    {\n        goto again;"),
+])
+def test_loop_without_an_end_is_found(old, new):
+    assert endless(GOOD) == []
+    assert GOOD.count(old) == 1
+    broken = GOOD.replace(old, new)
+    if new.startswith("for (i"):
+        broken = broken.replace("xenwait_step(wait)", "*other")
+    assert [loop.function for loop in endless(broken)] == ["wait"]
+
+
+def test_loop_that_counts_is_left_alone():
+    text = GOOD.replace("for (;;)", "for (i = 0; i < count; i++)")
+    assert endless(text.replace("xenwait_step(wait)", "*other")) == []
+
+
+################ Memory
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A build with the default SeaBIOS, and gcc's graph of calls."""
+    out = tmp_path_factory.mktemp("budgets") / "out"
+    must("make", f"OUT={out}", "CC=cc -fcallgraph-info=su")
+    return SimpleNamespace(tree=out / "seabios", out=out / "seabios/out")
+
+
+def drive_size(built):
+    """sizeof(struct xendrive_s): what each disk takes of low memory."""
+    source = built.out / "size.c"
+    source.write_text('#include "xen/blkfront.c"\nchar size_of_drive[sizeof(struct xendrive_s)];\n')
+    must("gcc", "-m32", "-march=i386", "-ffreestanding", "-w", "-fno-common", "-DMODE16=0",
+         "-DMODESEGMENT=0", f"-I{built.out}", f"-I{built.tree}/src", "-c", source,
+         "-o", source.with_suffix(".o"))
+    symbols = must("nm", "-S", source.with_suffix(".o"))
+    return int(re.search(r"^\w+ (\w+) . size_of_drive$", symbols, re.M)[1], 16)
+
+
+def test_low_memory(built, figure):
+    """The segments that 16-bit code sees are small, and are taken in one place."""
+    headers = must("objdump", "-h", built.out / "ccode32flat.o")
+    static = {kind: sum(int(size, 16) for size in re.findall(
+        rf"\.data\.{kind}\.\S*/src/xen/\S+ +(\w+)", headers)) for kind in ("varlow", "varfseg")}
+    taken = re.findall(r"\b\w*malloc\w*\((?!\))[^;]*|\bmemalign_\w+\([^;]*",
+                       "".join(path.read_text() for path in sorted(LAYER.glob("*.c"))))
+    low = [call for call in taken if re.search(r"_low|_fseg|ZoneLow|ZoneFSeg|_tmp", call)]
+    drive = drive_size(built)
+    figure(f"low memory: {static['varlow']} bytes and {drive} for each disk, F-segment: "
+           f"{static['varfseg']} bytes")
+    assert low == ["malloc_low(sizeof(*xdrive))"]
+    assert static["varlow"] and static["varfseg"], "the sections have another name now"
+    assert static["varlow"] + static["varfseg"] <= STATIC_LIMIT
+    assert 40 <= drive <= DRIVE_LIMIT
+
+
+def reached(graph, entry):
+    """All functions that gcc's graph shows below those named `entry`."""
+    calls = {}
+    for caller, called in re.findall(
+            r'^edge: { sourcename: "(?:[^":]*:)?([^"]+)" targetname: "(?:[^":]*:)?([^"]+)"',
+            graph, re.M):
+        calls.setdefault(caller, set()).add(called)
+    seen, todo = set(), [name for name in calls if name.split(".")[0] == entry]
+    assert todo, f"{entry} calls nothing"
+    while todo:
+        name = todo.pop()
+        if name not in seen and name != "panic":    # which never returns
+            seen.add(name)
+            todo += calls.get(name, ())
+    return {name.split(".")[0] for name in seen}
+
+
+def test_no_memory_is_taken_after_post(built):
+    graph = (built.out / "ccode32flat.ci").read_text()
+    takes = re.compile(r"_*(malloc|memalign|x?alloc|xen_alloc|memremap)")
+    assert [name for name in reached(graph, "xen_process_op") if takes.match(name)] == []
+    assert "blkring_queue" in reached(graph, "xen_process_op")
+    assert any(takes.match(name) for name in reached(graph, "probe_disk")), "nothing is seen"
+
+
+def test_seabios_refuses_memory_after_post(tmp_path):
+    """The check that SeaBIOS's build makes: an int13 that allocates stops it."""
+    project = copy_project(tmp_path / "project")
+    source = project / "src/xen/blkfront.c"
+    text = source.read_text()
+    place = "    // an interrupt must not come back here\n"
+    assert text.count(place) == 1
+    source.write_text(text.replace(place, place + "    if (!malloc_low(16)) return 0;\n"))
+    result = run("make", cwd=project)
+    assert result.returncode != 0
+    assert re.search(r"ERROR: \S+ is VARVERIFY32INIT but used from .*xen_process_op", result.stdout)
