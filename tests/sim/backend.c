@@ -34,7 +34,7 @@ pattern(struct backend *be, u64 sector, u8 *data)
         word[2] = sector >> 32 ^ i << 24;
         word[3] = (u32)sector * 2654435761u + i;
     }
-    if (!sector) {
+    if (!sector && !be->blank) {
         // a boot sector
         data[510] = 0x55;
         data[511] = 0xaa;

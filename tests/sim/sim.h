@@ -234,6 +234,7 @@ struct backend {
     u32 sector_size, info;
     int flush, barrier;     // offered, and carried out
     int early;              // properties are there before the connection
+    int blank;              // cannot be booted
     int absent;             // a directory without a driver
     u64 hotplug, latency, io_latency; // ns
     int skip_initwait;      // cannot be opened again

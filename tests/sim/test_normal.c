@@ -84,6 +84,17 @@ TEST(post_leaves_out_disks_beyond_the_limit_and_says_so)
     check_equal(backends[16]->connects, 0);
 }
 
+// SeaBIOS boots from the first hard disk only, in the order of cntl_id.
+TEST(post_puts_a_disk_that_cannot_be_booted_behind_the_others)
+{
+    struct backend *blank = sim_disk(XVDA), *be = sim_disk(XVDE);
+    blank->blank = 1;
+    sim_boot();
+    check_true(sim_drive(blank)->cntl_id > sim_drive(be)->cntl_id);
+    check_true(sim_logged("read-write, not bootable"));
+    check_equal(sim_read(blank, 0, 1), 0);
+}
+
 // The store lists 268435456 before 51712.
 TEST(post_prefers_disks_of_lower_numbers)
 {
@@ -127,6 +138,17 @@ boot_window(int n)
 TEST(post_maps_shared_pages_where_no_os_has_memory)
 {
     check_each(5, boot_window);
+}
+
+TEST(post_waits_no_shorter_where_xen_does_not_tell_the_frequency_of_the_tsc)
+{
+    struct backend *be = sim_disk(XVDE), *absent = sim_disk(XVDE + 16);
+    absent->absent = 1;
+    sim_tsc_mhz = 0;
+    sim_boot();
+    check_true(sim_drive(be));
+    check_equal(sim_read(be, 1000, 10), 0);
+    check_true(sim_now > 10 * SECOND);
 }
 
 TEST(post_waits_for_a_backend_that_is_plugged_late)
@@ -415,6 +437,18 @@ TEST(write_needs_no_flush_where_the_backend_offers_none)
 {
     struct backend *be = sim_disk(XVDE);
     be->flush = 0;
+    sim_boot();
+    check_equal(sim_write(be, 77, 3), 0);
+    check_equal(be->flushes + be->barriers, 0);
+}
+
+TEST(write_needs_no_flush_where_the_backend_says_that_it_has_none)
+{
+    struct backend *be = sim_disk(XVDE);
+    be->flush = 0;
+    sim_prepare();
+    store_printf("0", "%s/feature-flush-cache", be->backend);
+    store_printf("0", "%s/feature-barrier", be->backend);
     sim_boot();
     check_equal(sim_write(be, 77, 3), 0);
     check_equal(be->flushes + be->barriers, 0);
