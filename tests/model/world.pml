@@ -80,7 +80,10 @@ inline connect()
     if
     :: be == Connected
     :: else ->
-       if :: BACKEND == TAPBACK -> assert(mapped == NONE) :: else -> disconnect() fi;    // or it aborts
+       if
+       :: BACKEND == TAPBACK -> assert(mapped == NONE)  // else it aborts
+       :: else -> disconnect()
+       fi;
        assert(nodes != OURS || granted);
        if
        :: mapped == NONE && (nodes == OURS || nodes == OS) ->
