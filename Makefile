@@ -37,7 +37,7 @@ BUILD_SEABIOS = +$(MAKE) --no-print-directory -C $(TREE) \
 
 all: $(BLOB)
 
-.PHONY: all run shell bench matrix check check-host check-build check-seabios check-guests check-lab \
+.PHONY: all run shell bench matrix check check-host check-build check-seabios check-guests \
     check-slow model coverage mutate fuzz install clean FORCE
 .DELETE_ON_ERROR:
 

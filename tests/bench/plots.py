@@ -51,7 +51,7 @@ def calls(path, results, median):
         axes.plot(SIZES, rates, marker="o", linewidth=2.2 if name in names[:2] else 1.4,
                   color=COLOURS[name])
     axes.set(xscale="log", yscale="log", xlabel="sectors a call", ylabel="MiB/s",
-             title="Sequential reads through int13 (log scales; up is faster)")
+             title="Sequential reads (log scales; up is faster)")
     axes.set_xticks(SIZES, [str(size) for size in SIZES])
     axes.minorticks_off()
     axes.yaxis.set_major_formatter("{x:g}")
@@ -73,7 +73,8 @@ def bars(path, results, median, title, row, measure, names, unit):
         value = found[name]
         text = f"{value:.0f}" if value >= 100 else f"{value:.3g}"
         axes.text(value * 1.04, place, f"{text} {unit}", va="center")
-    axes.set(xscale="log", title=title)
+    axes.set(xscale="log")
+    fig.suptitle(title, fontsize=12)
     axes.set_xlim(least, max(found.values()) * 1.8)
     axes.xaxis.set_visible(False)
     axes.spines["bottom"].set_visible(False)
@@ -88,5 +89,5 @@ def write(directory, results, median, kind="svg"):
          "GRUB reads a file of 32 MiB (log scale; longer is faster)", "testspeed", "big",
          list(results["testspeed"]), "MiB/s")
     bars(directory / f"benchmarks-load.{kind}", results, median,
-         "Guest's creation to kernel entry, GRUB loads 60 MiB (log scale; shorter is faster)",
+         "From creation to kernel entry, 60 MiB by GRUB (log scale; shorter is faster)",
          "load grub 60", "kernel", list(results["load grub 60"]), "s")
