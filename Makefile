@@ -38,7 +38,7 @@ BUILD_SEABIOS = +$(MAKE) --no-print-directory -C $(TREE) \
 all: $(BLOB)
 
 .PHONY: all run shell bench matrix check check-host check-build check-seabios check-guests \
-    check-slow model coverage mutate fuzz install clean FORCE
+    check-lab check-slow model coverage mutate fuzz install clean FORCE
 .DELETE_ON_ERROR:
 
 
