@@ -100,8 +100,8 @@ memory for its cache, and never more than 4 MiB.
 
 OVMF = ("Debian 11 is the last release whose OVMF has drivers for Xen's PV disks, but its package "
         "(2020.11-2+deb11u3, tried once) cannot run in this lab: right after hvmloader's line "
-        "\"Invoking OVMF\" the QEMU around Xen ends by itself, with \"tcg_handle_interrupt: assertion failed: "
-        "(qemu_mutex_iothread_locked())\".")
+        "\"Invoking OVMF\" the QEMU around Xen ends by itself, with \"tcg_handle_interrupt: "
+        "assertion failed: (qemu_mutex_iothread_locked())\".")
 
 
 def values(results, row, column, measure):
