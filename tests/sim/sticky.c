@@ -218,6 +218,8 @@ TEST(domain_that_moves_between_calls_attaches_again)
     hv_move(100);
     check_equal(sim_read_unchecked(a, 2000, 100), 0);
     check_equal(sim_read_unchecked(a, 92000, 100), 0);
+    // it was noticed before anything was sent to nobody
+    check_true(!sim_logged("once more"));
     check_equal(sim_write_unchecked(b, 92000, 100), 0);
     xen_handover();
     sim_check_clean();

@@ -85,6 +85,30 @@ TEST(move_in_the_middle_of_a_read_is_not_noticed)
     check_each(*steps, move_in_call);
 }
 
+static void
+count_slowly(int n)
+{
+    store.latency = 3 * MS;
+    count_calls(n);
+}
+
+static void
+move_slowly(int n)
+{
+    store.latency = 3 * MS;
+    move_in_call(n);
+}
+
+// What was asked of the new xenstored before the move was noticed is answered
+// later.
+TEST(move_to_a_slow_store_leaves_no_reply_behind)
+{
+    alloc_steps();
+    reading = 1;
+    check_each(1, count_slowly);
+    check_each(*steps, move_slowly);
+}
+
 TEST(move_in_the_middle_of_a_write_is_not_noticed)
 {
     alloc_steps();
