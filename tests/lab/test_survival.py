@@ -79,8 +79,11 @@ MOMENTS = {"POST": ("stream", Trial.in_post), "read": ("stream", Trial.in_a_read
 def take_away(trial, script):
     """Run a script in dom0 that suspends the domain; then the disk answers again.
 
-    A qdisk's device model has to have its answers before the script goes on.
+    The guest is paused meanwhile: while dom0 gets ready, which takes long on a busy machine, the
+    layer would give the read up. A qdisk's device model has to have its answers before the script
+    goes on.
     """
+    trial.guest.pause()
     pid = trial.lab.spawn(f"{{ {script}; }} >/tmp/out 2>&1")
     wait_shutdown(trial.guest)
     throttle(trial.lab, trial.disk, 0)
@@ -142,6 +145,7 @@ def test_checkpoint(lab, blob, guest_disk, backend):
     trial = Trial(lab, blob, guest_disk, backend)
     with trial.in_a_read():
         take_away(trial, "xl save -c trial /tmp/saved && rm /tmp/saved")
+    trial.guest.unpause()
     assert check_end(trial, "read").domid == trial.guest.domid
     assert not moved(trial.guest)
     assert View(trial.guest).traces(trial.before) == []
