@@ -123,11 +123,26 @@ end_request(int id)
     return ret;
 }
 
+void
+blkring_forget(struct blkring_s *ring)
+{
+    int id;
+    for (id = 0; id < REQUESTS; id++)
+        if (is_under_way(ring, id))
+            requests->queued &= ~(1u << id);
+    ring->port = 0;
+}
+
 int
 blkring_close(struct blkring_s *ring)
 {
     if (!ring->port)
         return 0;
+    if (!xenevtchn_leads_to(ring->port, ring->domid)) {
+        // a close was interrupted, and the domain has moved meanwhile
+        blkring_forget(ring);
+        return 0;
+    }
     int id, ret = xengrant_end(ring->ref);
     for (id = 0; id < REQUESTS; id++)
         if (is_under_way(ring, id)) {
@@ -144,16 +159,6 @@ blkring_close(struct blkring_s *ring)
     xenevtchn_set_mask(ring->port, ring->was_masked);
     ring->port = 0;
     return 0;
-}
-
-void
-blkring_forget(struct blkring_s *ring)
-{
-    int id;
-    for (id = 0; id < REQUESTS; id++)
-        if (is_under_way(ring, id))
-            requests->queued &= ~(1u << id);
-    ring->port = 0;
 }
 
 

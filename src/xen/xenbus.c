@@ -153,17 +153,25 @@ owned(struct xenbus_s *bus, int frontend, int backend)
     return -1;
 }
 
+// Read the states. After a restore or a migration the backend has another path.
+static int
+find_states(struct xenbus_s *bus, int *frontend, int *backend)
+{
+    read_states(bus, frontend, backend);
+    if (*backend != XenbusStateUnknown && *backend != NO_STATE)
+        return 0;
+    if (find_backend(bus))
+        return -1;
+    read_states(bus, frontend, backend);
+    return 0;
+}
+
 int
 xenbus_check_free(struct xenbus_s *bus)
 {
     int frontend, backend;
-    read_states(bus, &frontend, &backend);
-    if (backend == XenbusStateUnknown || backend == NO_STATE) {
-        // after a restore or a migration the backend has another path
-        if (find_backend(bus))
-            return -1;
-        read_states(bus, &frontend, &backend);
-    }
+    if (find_states(bus, &frontend, &backend))
+        return -1;
     if (frontend == XenbusStateInitialising && backend == XenbusStateInitWait)
         return 0;
     return owned(bus, frontend, backend);
@@ -188,9 +196,10 @@ xenbus_reset(struct xenbus_s *bus)
     }
     dprintf(1, "xen: %s: resetting (frontend %d, backend %d)\n"
             , bus->name, frontend, backend);
-    if (backend < XenbusStateInitialised || backend == XenbusStateClosed)
+    if (backend == XenbusStateUnknown || backend == XenbusStateClosed)
         // the backend has nothing to let go of, and would not answer
         return xenbus_release(bus);
+    // at any other, it may just be looking at what the former owner wrote
     if (xenbus_disconnect(bus))
         return -1;
     return xenbus_release(bus);
@@ -231,7 +240,8 @@ static int
 is_our_close(struct xenbus_s *bus)
 {
     int frontend, backend;
-    read_states(bus, &frontend, &backend);
+    if (find_states(bus, &frontend, &backend))
+        return 0;
     if (frontend == XenbusStateClosed)
         return backend == XenbusStateClosed || backend == XenbusStateUnknown;
     if ((frontend == XenbusStateInitialising

@@ -83,6 +83,10 @@ int xenevtchn_open(domid_t remote);
 // Close a port, and clear what is pending on it.
 void xenevtchn_close(evtchn_port_t port);
 
+// Say whether a port is the one that was opened for domain `remote`, whatever
+// became of it, and not another of that number. Returns 1 or 0.
+int xenevtchn_leads_to(evtchn_port_t port, domid_t remote);
+
 // Notify the other end.
 void xenevtchn_notify(evtchn_port_t port);
 
@@ -251,7 +255,7 @@ int blkring_alloc(struct blkring_s *ring, const char *name, int index);
 int blkring_open(struct blkring_s *ring, domid_t domid);
 
 // Take ring, grants and event channel back, after the backend has let go, or do
-// nothing if that has been done.
+// nothing if that has been done, or if the domain has moved since.
 // Requests that were still under way keep their numbers and pages for ever.
 // Returns 0, or -1 with a message if something is still mapped.
 int blkring_close(struct blkring_s *ring);

@@ -403,7 +403,7 @@ xenstore_begin(void)
     // the reply is a number with a NUL
     int len = request(XS_TRANSACTION_START, "", NULL, NULL, &text);
     if (len < 1 || text[len - 1] || parse_number(text, len - 1, &tx_id)) {
-        if (*text)
+        if (len >= 0 || *text)
             dprintf(1, "xen: no xenstore transaction (%s)\n", text);
         return -1;
     }

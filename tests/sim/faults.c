@@ -97,12 +97,10 @@ faults_boot(void)
         fail("POST took %llu s", sim_now / SECOND);
     sim_pass(10 * SECOND);
     faults_check_closed("POST");
-    // an empty list is one without disks, and one that is not found too; an empty
-    // reply to the start of a transaction is not explained (FIRST_REQUEST_IS_SILENT)
-    int none = fault->what == FAULT_REQUEST
+    // an empty list is one without disks, and one that is not found too
+    int none = fault->what == FAULT_REQUEST && store.fault_at == 1
                && (fault->how == STORE_EMPTY
-                   || (store.fault_at == 1 && fault->error
-                       && !strcmp(fault->error, "ENOENT")));
+                   || (fault->error && !strcmp(fault->error, "ENOENT")));
     if (sim_drive_count < faults_disks && !none && !is_explained())
         fail("%d drives, and nobody says why", sim_drive_count);
 }

@@ -286,3 +286,31 @@ pause_at(int n)
     pause_left = n;
     sim_step = pause;
 }
+
+
+/****************************************************************
+ * A move while a close waits to be gone on with
+ ****************************************************************/
+
+// A backend that does not close.
+static int
+never_close(struct backend *be, int state)
+{
+    return state == XenbusStateClosed ? -1 : state;
+}
+
+// Nothing that has the number of what was lost is touched.
+TEST(close_that_was_interrupted_by_a_move_leaves_others_alone)
+{
+    struct backend *be = boot_some(1);
+    be->hook_state = never_close;
+    check_equal(sim_read_unchecked(be, 1000, 10), 0);
+    check_true(sim_logged("xen: xvde: backend did not close in 5 s (state 4)"));
+    be->hook_state = NULL;
+    hv_move(hv.domid + 1);
+    sim_remember();
+    sim_clear_log();
+    check_equal(sim_read(be, 100000, 10), 0);
+    check_true(!sim_logged("closing event channel"));
+    sim_check_clean();
+}

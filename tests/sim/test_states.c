@@ -44,7 +44,8 @@ post_with_states(int n)
     sim_boot_unchecked();
     check_true(sim_drive(be));
     check_true(sim_now < 40 * SECOND);
-    if (backend > XenbusStateInitialising) {
+    if (backend > XenbusStateInitialising
+        || (backend && frontend != XenbusStateInitialising)) {
         if (!sim_drive(stale))
             fail("states %d/%d: no drive", frontend, backend);
         sim_check_clean();
