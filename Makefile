@@ -111,7 +111,7 @@ model: | packages-host
 
 # This Makefile, with the default SeaBIOS
 check-build: | packages-build packages-lab
-	$(PYTEST) tests/build/test_make.py
+	$(PYTEST) tests/build/test_make.py tests/build/test_budgets.py
 
 # The patches and the layer on the SeaBIOS of several Debian releases
 check-seabios: | packages-build packages-lab

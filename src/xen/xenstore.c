@@ -176,9 +176,12 @@ drop_strays(void)
     if (xen_store->rsp_cons != store->rest_cons)
         // somebody else has been reading, or this is another ring
         store->rest = 0;
-    struct xenwait_s wait;
+    // there may be ever more of them
+    struct xenwait_s wait, all;
     xenwait_start(&wait, 0, 0);
-    while (xen_read_once(xen_store->rsp_prod) != xen_store->rsp_cons) {
+    xenwait_start(&all, XEN_LIMIT_STALLED, 0);
+    while (xen_read_once(xen_store->rsp_prod) != xen_store->rsp_cons
+           && !xenwait_step(&all)) {
         struct xsd_sockmsg msg;
         if (ring_read_header(&wait, &msg) || ring_read(&wait, NULL, msg.len))
             return;
@@ -305,8 +308,11 @@ xenstore_receive(u32 id, const char **reply)
                                         || msg.type == XS_ERROR);
         if (ring_read(&wait, ours ? store->reply : NULL, msg.len))
             break;
-        if (!ours)
+        if (!ours) {
+            if (xenwait_step(&wait))
+                break;
             continue;
+        }
         store->reply[msg.len] = 0;
         store->stalled = 0;
         return msg.type == XS_ERROR ? -1 : msg.len;

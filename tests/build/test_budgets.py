@@ -50,11 +50,6 @@ BOUNDED = {
         "a constant text",
     ("xenstore.c", "ring_write", "while (len)"):
         "each round takes a part of len, or leaves; ring_wait_room() waits with a deadline",
-    ("xenstore.c", "drop_strays",
-     "while (xen_read_once(xen_store->rsp_prod) != xen_store->rsp_cons)"):
-        "each round takes a whole message; xenstored sends only what answers a request",
-    ("xenstore.c", "xenstore_receive", "for (;;)"):
-        "each round takes a whole message, for which ring_read_header() waits with a deadline",
 }
 
 

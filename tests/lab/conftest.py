@@ -30,7 +30,7 @@ def pytest_configure(config):
 @pytest.fixture(scope="session", autouse=True)
 def end_on_sigterm():
     """SIGTERM ends the tests as Ctrl-C does, with their clean-up."""
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -164,7 +164,7 @@ inline xenbus_reset()
     :: else ->
        ret = true;
        if
-       :: re_be < Initialised || re_be == Closed || POST_RELEASES
+       :: re_be == Unknown || re_be == Closed || POST_RELEASES
        :: else -> xenbus_disconnect()
        fi;
        if :: ret -> xenbus_release() :: else fi
@@ -284,7 +284,7 @@ init
         if :: be == Connected || be == Closing -> mapped = STALE :: else fi;
         if
         :: be == Unknown -> alive = false; trouble = true
-        :: be == Initialising && fe == Initialising -> plugging = true
+        :: be == Initialising -> plugging = true
         :: else
         fi;
         run xenstored(); run backend(); run fate(); run vcpu()

@@ -236,7 +236,14 @@ read_with_memory(int n)
     struct backend *be;
     u32 i;
     LegacyRamSize = (8 << 20) << n;
+    u32 space = sim_high_space, cache = LegacyRamSize / 64;
     be = boot_one();
+    // the cache, and pages for Xen's data and the ring
+    if (cache < 128 << 10)
+        cache = 128 << 10;
+    if (cache > 4 << 20)
+        cache = 4 << 20;
+    check_true(space - sim_high_space <= cache + (64 << 10));
     be->sectors = 262144;
     for (i = 0; i < 200; i++) {
         u32 count = 1 + sim_random(128);
