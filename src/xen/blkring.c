@@ -138,7 +138,7 @@ blkring_close(struct blkring_s *ring)
 {
     if (!ring->port)
         return 0;
-    if (!xenevtchn_leads_to(ring->port, ring->domid)) {
+    if (xen_port_domain(ring->port) != ring->domid) {
         // a close was interrupted, and the domain has moved meanwhile
         blkring_forget(ring);
         return 0;

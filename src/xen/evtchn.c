@@ -75,19 +75,6 @@ xenevtchn_open(domid_t remote)
     return alloc.port;
 }
 
-int
-xenevtchn_leads_to(evtchn_port_t port, domid_t remote)
-{
-    struct evtchn_status status = { .dom = DOMID_SELF, .port = port };
-    if (xen_hypercall2(__HYPERVISOR_event_channel_op, EVTCHNOP_status
-                       , (u32)&status))
-        return 0;
-    return (status.status == EVTCHNSTAT_unbound
-            && status.u.unbound.dom == remote)
-           || (status.status == EVTCHNSTAT_interdomain
-               && status.u.interdomain.dom == remote);
-}
-
 void
 xenevtchn_notify(evtchn_port_t port)
 {

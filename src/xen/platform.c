@@ -182,16 +182,18 @@ hvm_param(u32 index)
     return param.value;
 }
 
-// Get the status of the marker. Returns this domain's id, or -1.
-static int
-marker_dom(void)
+int
+xen_port_domain(evtchn_port_t port)
 {
-    struct evtchn_status status = { .dom = DOMID_SELF, .port = marker->port };
+    struct evtchn_status status = { .dom = DOMID_SELF, .port = port };
     if (xen_hypercall2(__HYPERVISOR_event_channel_op, EVTCHNOP_status
-                       , (u32)&status)
-        || status.status != EVTCHNSTAT_unbound)
+                       , (u32)&status))
         return -1;
-    return status.u.unbound.dom;
+    if (status.status == EVTCHNSTAT_unbound)
+        return status.u.unbound.dom;
+    if (status.status == EVTCHNSTAT_interdomain)
+        return status.u.interdomain.dom;
+    return -1;
 }
 
 static int
@@ -203,7 +205,7 @@ open_marker(void)
     int ret = xen_hypercall2(__HYPERVISOR_event_channel_op
                              , EVTCHNOP_alloc_unbound, (u32)&alloc);
     marker->port = alloc.port;
-    marker->dom = ret ? DOMID_INVALID : marker_dom();
+    marker->dom = ret ? DOMID_INVALID : xen_port_domain(marker->port);
     if (!ret)
         return 0;
     dprintf(1, "xen: no event channel (%d)\n", ret);
@@ -213,7 +215,7 @@ open_marker(void)
 int
 xen_platform_moved(void)
 {
-    return marker_dom() != marker->dom;
+    return xen_port_domain(marker->port) != marker->dom;
 }
 
 int

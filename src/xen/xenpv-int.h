@@ -48,6 +48,10 @@ int xen_platform_moved(void);
 // End what xen_platform_map() began. The pages stay where they are.
 void xen_platform_unmap(void);
 
+// Find out which domain an event channel leads to, or is open for. Returns its
+// id, or -1 if this domain has no such channel.
+int xen_port_domain(evtchn_port_t port);
+
 // Ticks of the TSC in `us` microseconds.
 u64 xen_ticks(u32 us);
 
@@ -82,10 +86,6 @@ int xenevtchn_open(domid_t remote);
 
 // Close a port, and clear what is pending on it.
 void xenevtchn_close(evtchn_port_t port);
-
-// Say whether a port is the one that was opened for domain `remote`, whatever
-// became of it, and not another of that number. Returns 1 or 0.
-int xenevtchn_leads_to(evtchn_port_t port, domid_t remote);
 
 // Notify the other end.
 void xenevtchn_notify(evtchn_port_t port);
