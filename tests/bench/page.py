@@ -6,6 +6,7 @@ import textwrap
 import disks
 import plots
 from columns import BY_NAME
+from counts import PARTS
 
 HEAD = """# Benchmarks
 
@@ -42,6 +43,16 @@ number of sectors a call, and flushes after a write, as the layer does. A cache 
 random reads; they cost *closed* an attach and a close each.
 
 {calls}
+
+""",
+"counts": """
+## What a call costs, counted
+
+For each call of int13: exits of the guest to the hypervisor, accesses that the device model serves,
+hypercalls, those that concern event channels (of them one notifies the backend, the others wake
+xenstored or open, check and close a port), and attaches; and the milliseconds of the parts of an
+attach, from the first hypercall to the first page that the backend maps, to the last one that it gives
+back, to the last hypercall.
 
 """,
 "testspeed": """
@@ -206,6 +217,17 @@ def int13(results):
                     [("int13", name) for name in names])
 
 
+def counted(results):
+    """The table of what a call makes the guest do."""
+    parts = [("read-seq 1", "exits"), ("read-seq 1", "device model"), ("read-random 64", "exits"),
+             ("read-random 64", "device model"), ("read-random 64", "hypercalls"),
+             ("read-random 64", "event channel"), ("read-random 64", "attaches")]
+    heads = [f"{row.replace('-', ' ')}: {what}" for row, what in parts]
+    return measures(results, ["", *heads, "attach ms", "fill ms", "close ms"],
+                    [("counts", f"{row} {what}") for row, what in parts] +
+                    [("counts", name) for name in PARTS])
+
+
 def loads(results):
     """The table of the boots."""
     rows = [(f"load {loader} {size}", loader, size)
@@ -246,6 +268,7 @@ def text_of(results):
                  f"{calls(rows.RANDOM)}; fewer of many sectors.")}
     tables = {
         "goals": goals(results), "int13": int13(results),
+        "counts": counted(results),
         "testspeed": measures(results, ["", "32 MiB: MiB/s", "small blocks: MiB/s",
                                         "first to last: s"],
                               [("testspeed", name) for name in ("big", "small", "first to last")]),
