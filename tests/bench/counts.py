@@ -10,9 +10,10 @@ import statistics
 import struct
 
 # Events of xen/trace.h; exit codes of AMD's manual, volume 2, appendix C; numbers of xen.h.
+ENTRY = 0x81001
 EXIT, PORT, MEMORY = (0x81002, 0x81102), (0x82016, 0x82216), (0x82017, 0x82217)
 HYPERCALL, GRANT_MAP, GRANT_UNMAP = 0x82012, 0x10f001, 0x10f002
-CR0_WRITE = 0x10
+CR0_READ, CR0_WRITE = 0x00, 0x10
 MEMORY_OP, EVENT_CHANNEL_OP = 12, 32
 DEBUG_PORT = 0xe9
 
@@ -22,6 +23,7 @@ XEN_PORTS = [range(0x20, 0x22), range(0x40, 0x44), range(0x61, 0x62), range(0x70
 XEN_MEMORY = range(0xfec00000, 0xff000000)      # I/O APIC, HPET, local APIC
 
 PARTS = ("attach", "fill", "close")             # of a call that attaches, with blkback
+KINDS = ("guest", "cr0", "device model", "hypercalls", "other exits")
 
 
 def records(data):
@@ -36,6 +38,13 @@ def records(data):
         count = head >> 28 & 7
         yield head & 0x0fffffff, now, struct.unpack_from(f"<{count}I", data, place)
         place += 4 * count
+
+
+def device_model(event, words):
+    """Whether a record is an access that the device model serves."""
+    if event in PORT:
+        return not any(words[0] in ports for ports in XEN_PORTS)
+    return event in MEMORY and words[0] not in XEN_MEMORY
 
 
 class Counter:
@@ -55,10 +64,8 @@ class Counter:
         elif event in PORT and words[0] == DEBUG_PORT:
             self.counts["exits"] -= 1
             self.print(chr(words[1] & 0xff))
-        elif event in PORT:
-            self.counts["device model"] += not any(words[0] in ports for ports in XEN_PORTS)
-        elif event in MEMORY:
-            self.counts["device model"] += words[0] not in XEN_MEMORY
+        elif device_model(event, words):
+            self.counts["device model"] += 1
         elif event == HYPERCALL:
             self.counts["hypercalls"] += 1
             self.counts["event channel"] += words[0] == EVENT_CHANNEL_OP
@@ -90,6 +97,52 @@ class Counter:
             self.counts.clear()
         self.line = ""
 
+    def measures(self, khz):
+        """{measure: value}: counts in a call, and the median ms of the parts of an attach."""
+        found = {f"{row} {what}": counts.get(what, 0) for row, counts in self.rows.items()
+                 for what in ("exits", "device model", "hypercalls", "event channel", "attaches")}
+        return found | {name: statistics.median(part) / khz
+                        for name, part in zip(PARTS, zip(*self.attaches))}
+
+
+class Profile:
+    """Adds up the time between two lines that the guest prints, by what the guest waits for."""
+
+    def __init__(self, first, last):
+        self.first, self.last, self.line, self.on = first, last, "", False
+        self.begin = self.exit = self.ticks = 0
+        self.spent, self.kind = collections.Counter(), "other exits"
+
+    def take(self, event, now, words):
+        """Take one record."""
+        if event in EXIT:
+            self.exit = now
+            self.kind = "cr0" if words[0] in (CR0_READ, CR0_WRITE) else "other exits"
+        elif event == ENTRY and self.on:
+            self.spent[self.kind] += now - self.exit
+        elif event in PORT and words[0] == DEBUG_PORT:
+            self.print(chr(words[1] & 0xff), now)
+        elif device_model(event, words):
+            self.kind = "device model"
+        elif event == HYPERCALL:
+            self.kind = "hypercalls"
+
+    def print(self, letter, now):
+        """The guest prints."""
+        if letter != "\n":
+            self.line += letter
+            return
+        if self.line == self.first:
+            self.on, self.begin = True, now
+        elif self.line == self.last and self.on:
+            self.on, self.ticks = False, now - self.begin
+        self.line = ""
+
+    def measures(self, khz):
+        """{what: ms}; "guest" is what is left."""
+        found = {what: self.spent[what] / khz for what in KINDS if what != "guest"}
+        return found | {"guest": self.ticks / khz - sum(found.values())}
+
 
 class Trace:
     """A running trace of a lab's guest."""
@@ -100,16 +153,10 @@ class Trace:
         self.lab = lab
         self.process = lab.spawn(f"exec /lab/bin/xentrace -e 0x00183000 -S 2048 {self.FILE}")
 
-    def end(self, khz):
-        """End it; returns {measure: value}: counts in a call, ms of the parts of an attach."""
+    def end(self, taker):
+        """End it; taker, a Counter or a Profile, takes all records."""
         self.lab.run(f"kill -INT {self.process}; while kill -0 {self.process}; do sleep 0.1; done "
                      "2>/dev/null; true")
-        counter = Counter()
         for record in records(gzip.decompress(self.lab.run_bytes(f"gzip -1 <{self.FILE}", 120))):
-            counter.take(*record)
+            taker.take(*record)
         self.lab.run(f"rm {self.FILE}")
-        found = {f"{row} {what}": counts.get(what, 0) for row, counts in counter.rows.items()
-                 for what in ("exits", "device model", "hypercalls", "event channel", "attaches")}
-        parts = zip(*counter.attaches)
-        return found | {name: statistics.median(part) / khz
-                        for name, part in zip(PARTS, parts)}

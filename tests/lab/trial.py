@@ -42,7 +42,7 @@ def held(lab, device):
         throttle(lab, device, 0)
 
 
-def wait_shutdown(guest, timeout=60):
+def wait_shutdown(guest, timeout=180):
     """Wait until a guest's domain has been suspended, or has ended."""
     guest.lab.run(f"while xl list {guest.domid} 2>/dev/null | "
                   "awk 'END { exit NR < 2 || $5 ~ /[sd]/ }'; do sleep 0.05; done", timeout)
