@@ -225,8 +225,11 @@ wait_until(struct blkring_s *ring, u32 left)
     RING_PUSH_REQUESTS_AND_CHECK_NOTIFY(&ring->front, notify);
     if (notify)
         xenevtchn_notify(ring->port);
+    // one event, when enough has been answered
+    ring->front.sring->rsp_event = ring->front.req_prod_pvt - left;
+    xen_mb(); // it is asked for before the responses are looked at
     struct xenwait_s wait;
-    xenwait_start(&wait, in_post() ? XEN_LIMIT_POST : XEN_LIMIT_IO, 0);
+    xenwait_start(&wait, in_post() ? XEN_LIMIT_POST : XEN_LIMIT_IO, ring->port);
     for (;;) {
         if (take_responses(ring))
             return -1;

@@ -1,4 +1,4 @@
-// The hypervisor: finding it, its shared pages, and waiting.
+// The hypervisor: finding it, and its shared pages.
 //
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
@@ -11,8 +11,6 @@
 #include "malloc.h" // memalign_high
 #include "memmap.h" // PAGE_SIZE
 #include "output.h" // dprintf
-#include "stacks.h" // yield
-#include "util.h" // timer_calc
 #include "x86.h" // cpuid
 #include "xenpv.h" // XenNoCpuPorts
 #include "xenpv-int.h" // xen_platform_init
@@ -34,8 +32,7 @@ static const u16 platform_ids[] = { 0x0001, 0x0002, 0xc000 };
 struct shared_info *xen_info;
 grant_entry_v1_t *xen_grants;
 struct xenstore_domain_interface *xen_store;
-
-static u32 tsc_mhz;
+u32 xen_tsc_mhz;
 
 // A port that nobody else knows: a domain that was restored or has migrated has
 // lost it.
@@ -133,7 +130,7 @@ xen_platform_init(void)
         return -1;
     if (!xen_hypercall_page && make_hypercall_page(base))
         return -1;
-    tsc_mhz = find_tsc_mhz(base);
+    xen_tsc_mhz = find_tsc_mhz(base);
     XenNoCpuPorts = runningOnXen();
 
     u8 *window = find_window();
@@ -218,6 +215,12 @@ xen_platform_moved(void)
     return xen_port_domain(marker->port) != marker->dom;
 }
 
+evtchn_port_t
+xen_marker_port(void)
+{
+    return marker->port;
+}
+
 int
 xen_platform_map(evtchn_port_t *store_port)
 {
@@ -256,65 +259,4 @@ xen_platform_unmap(void)
         return;
     struct evtchn_close close = { .port = marker->port };
     xen_hypercall2(__HYPERVISOR_event_channel_op, EVTCHNOP_close, (u32)&close);
-}
-
-
-/****************************************************************
- * Time
- ****************************************************************/
-
-u64
-xen_ticks(u32 us)
-{
-    return (u64)us * tsc_mhz;
-}
-
-// How often a wait looks at interrupts, and whether the domain is the same.
-#define BREATH_US 50000
-
-void
-xenwait_start(struct xenwait_s *wait, u32 ms, int threads)
-{
-    wait->last = rdtscll();
-    wait->left = ms * xen_ticks(1000);
-    wait->breath = wait->left;
-    wait->threads = threads && in_post();
-}
-
-int
-xenwait_step(struct xenwait_s *wait)
-{
-    u64 now = rdtscll(), passed = now - wait->last;
-    wait->last = now;
-    // a pause, a save or a migration of the domain costs no more than this
-    if (passed > xen_ticks(BREATH_US))
-        passed = xen_ticks(BREATH_US);
-    if (!wait->left)
-        return -1;
-    // at the deadline the caller has one more look
-    wait->left -= passed < wait->left ? passed : wait->left;
-    if (wait->breath - wait->left >= xen_ticks(BREATH_US)) {
-        wait->breath = wait->left;
-        if (xen_platform_moved())
-            return -1;
-        if (!in_post())
-            // costs exits to the device model: so not at every step
-            yield();
-    }
-    if (wait->threads)
-        yield();
-    else
-        xen_hypercall2(__HYPERVISOR_sched_op, SCHEDOP_yield, 0);
-    return 0;
-}
-
-int
-xenwait_pause(struct xenwait_s *wait, u32 us)
-{
-    u64 start = rdtscll();
-    do
-        if (xenwait_step(wait))
-            return -1;
-    while (rdtscll() - start < xen_ticks(us));
-    return 0;
 }

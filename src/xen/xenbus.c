@@ -54,7 +54,7 @@ static int
 wait_backend(struct xenbus_s *bus, int wanted, u32 limit, const char *what)
 {
     struct xenwait_s wait;
-    xenwait_start(&wait, limit, 1);
+    xenwait_start(&wait, limit, 0);
     int state, late = 0;
     for (;;) {
         state = receive_state(xenstore_send(XS_READ, bus->backend, state_node

@@ -18,12 +18,13 @@ struct drive_s;
 
 
 /****************************************************************
- * platform.c - the hypervisor, its shared pages, and time
+ * platform.c - the hypervisor and its shared pages
  ****************************************************************/
 
 extern struct shared_info *xen_info;
 extern grant_entry_v1_t *xen_grants;
 extern struct xenstore_domain_interface *xen_store;
+extern u32 xen_tsc_mhz; // ticks of the TSC in a microsecond
 
 // Allocate zeroed memory that the OS leaves alone, in whole pages if it is as
 // large as one. POST only. Returns null, with a message, if there is none.
@@ -45,35 +46,15 @@ int xen_platform_map(evtchn_port_t *store_port);
 // gone, and so is all that was under way. Returns 1 or 0.
 int xen_platform_moved(void);
 
+// A port of this domain on which no event ever comes.
+evtchn_port_t xen_marker_port(void);
+
 // End what xen_platform_map() began. The pages stay where they are.
 void xen_platform_unmap(void);
 
 // Find out which domain an event channel leads to, or is open for. Returns its
 // id, or -1 if this domain has no such channel.
 int xen_port_domain(evtchn_port_t port);
-
-// Ticks of the TSC in `us` microseconds.
-u64 xen_ticks(u32 us);
-
-// A wait with a deadline. Time in which the domain did not run does not count.
-struct xenwait_s {
-    u64 last;      // rdtscll() of the last step
-    u64 left;      // ticks until the deadline
-    u64 breath;    // what was left when rare things were done last
-    u8 threads;    // the other threads may run meanwhile
-};
-
-// Start a wait of at most `ms` ms. With `threads`, the step may switch to
-// another SeaBIOS thread in POST: the caller must not hold anything shared.
-void xenwait_start(struct xenwait_s *wait, u32 ms, int threads);
-
-// Let the other side run for a moment: SCHEDOP_yield, and now and then a look
-// at interrupts. Returns 0 as long as it is worth to look again; then -1, as
-// the deadline has passed or the domain has moved.
-int xenwait_step(struct xenwait_s *wait);
-
-// Step for about `us` microseconds, to leave the other side alone.
-int xenwait_pause(struct xenwait_s *wait, u32 us);
 
 
 /****************************************************************
@@ -100,6 +81,37 @@ int xenevtchn_clear(evtchn_port_t port);
 // Clear what tells the vCPU that an event is pending, if none is: an event that
 // came while its port was not masked has set it.
 void xenevtchn_settle(void);
+
+
+/****************************************************************
+ * wait.c - waiting (sched.h)
+ ****************************************************************/
+
+// Ticks of the TSC in `us` microseconds.
+u64 xen_ticks(u32 us);
+
+// A wait with a deadline. Time in which the domain did not run does not count.
+struct xenwait_s {
+    u64 last;      // rdtscll() of the last step
+    u64 left;      // ticks until the deadline
+    u64 breath;    // what was left when rare things were done last
+    evtchn_port_t port;
+};
+
+// Start a wait of at most `ms` ms for something that is announced on `port`,
+// whose pending bit is then the wait's. Without a port (0) there is no event to
+// wait for; in POST the steps may then switch to other SeaBIOS threads, so that
+// the caller must not hold anything shared.
+void xenwait_start(struct xenwait_s *wait, u32 ms, evtchn_port_t port);
+
+// Sleep until an event comes, or for a millisecond (in POST: let the other side
+// run for a moment); interrupts are let in where they disturb this. Returns 0 as
+// long as it is worth to look again; then -1, as the deadline has passed or the
+// domain has moved.
+int xenwait_step(struct xenwait_s *wait);
+
+// The same, for `us` microseconds and without a look at what was waited for.
+int xenwait_pause(struct xenwait_s *wait, u32 us);
 
 
 /****************************************************************

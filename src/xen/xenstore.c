@@ -178,8 +178,8 @@ drop_strays(void)
         store->rest = 0;
     // there may be ever more of them
     struct xenwait_s wait, all;
-    xenwait_start(&wait, 0, 0);
-    xenwait_start(&all, XEN_LIMIT_STALLED, 0);
+    xenwait_start(&wait, 0, store->port);
+    xenwait_start(&all, XEN_LIMIT_STALLED, store->port);
     while (xen_read_once(xen_store->rsp_prod) != xen_store->rsp_cons
            && !xenwait_step(&all)) {
         struct xsd_sockmsg msg;
@@ -200,7 +200,7 @@ xenstore_open(void)
 
     // A server that offers the reconnection feature may be at it.
     struct xenwait_s wait;
-    xenwait_start(&wait, XEN_LIMIT_STORE, 0);
+    xenwait_start(&wait, XEN_LIMIT_STORE, store->port);
     while (xen_read_once(xen_store->connection) != XENSTORE_CONNECTED
            && (xen_store->server_features
                & XENSTORE_SERVER_FEATURE_RECONNECTION))
@@ -222,16 +222,11 @@ xenstore_close(void)
         xenevtchn_set_mask(store->port, 0);
         return;
     }
-    // The event of the last reply comes a moment after its bytes: wait until
-    // none has come for a while, else the OS would find it.
+    // The event of the last reply comes a moment after its bytes: the OS must
+    // not find it.
     struct xenwait_s wait;
-    xenwait_start(&wait, 5, 0);
-    int quiet = 0;
-    while (quiet < 3) {
-        quiet = xenevtchn_clear(store->port) ? 0 : quiet + 1;
-        if (xenwait_step(&wait))
-            break;
-    }
+    xenwait_start(&wait, 1, store->port);
+    xenwait_pause(&wait, 200);
     xenevtchn_clear(store->port);
     xenevtchn_settle();
     xenevtchn_set_mask(store->port, store->was_masked);
@@ -274,7 +269,7 @@ xenstore_send(u32 type, const char *dir, const char *name, const char *value)
         return 0;
     }
     struct xenwait_s wait;
-    xenwait_start(&wait, reply_limit(), 0);
+    xenwait_start(&wait, reply_limit(), store->port);
     // All or nothing: half a request would garble whatever is sent next.
     if (ring_wait_room(&wait, sizeof(msg) + msg.len) < 0
         || ring_write(&wait, &msg, sizeof(msg))
@@ -299,7 +294,7 @@ xenstore_receive(u32 id, const char **reply)
         xenevtchn_notify(store->port);
     store->unannounced = 0;
     struct xenwait_s wait;
-    xenwait_start(&wait, reply_limit(), 0);
+    xenwait_start(&wait, reply_limit(), store->port);
     for (;;) {
         struct xsd_sockmsg msg;
         if (ring_read_header(&wait, &msg))

@@ -10,9 +10,9 @@ from collections import namedtuple
 Loop = namedtuple("Loop", "function header body")
 
 KEYWORD = re.compile(r"\b(for|while|do|foreach\w+|goto)\b")
-STEP = re.compile(r"xenwait_(?:step|pause)\(")
+STEP = re.compile(r"xenwait_(?:step|pause|for)\(")
 # as a statement of its own: nobody asks for the result
-UNHEEDED = re.compile(r"(?:[;{})]|\belse\b|\bdo\b)\s*xenwait_(?:step|pause)\([^;]*\)\s*;")
+UNHEEDED = re.compile(r"(?:[;{})]|\belse\b|\bdo\b)\s*xenwait_(?:step|pause|for)\([^;]*\)\s*;")
 
 
 def plain(text):

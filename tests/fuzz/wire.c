@@ -38,7 +38,8 @@ void
 fuzz(void)
 {
     int i;
-    sim_disk(51776);
+    // what the layer believes of the backend may be false
+    sim_disk(51776)->mislabelled = 1;
     store.index = input_number(4);
     store.split = input_byte();
     store.hook = answer;

@@ -138,8 +138,10 @@ remember_job(struct job *job, struct job *instead)
 void
 backend_notify(struct backend *be)
 {
-    if (be->port)
+    if (be->port) {
+        be->events++;
         hv_event(be->port);
+    }
 }
 
 void
@@ -150,7 +152,8 @@ backend_push(struct backend *be, struct blkif_response *rsp)
     *slot = *rsp;
     be->rsp_prod++;
     be->sring->rsp_prod = be->rsp_prod;
-    backend_notify(be);
+    if (be->sring->rsp_event == be->rsp_prod)
+        backend_notify(be);
 }
 
 static void

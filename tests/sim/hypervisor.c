@@ -42,6 +42,7 @@ hv_start(void)
     hv.console_port = 2;
     hv.store_pfn = (u32)hv.store / PAGE;
     hv.grant_version = 1;
+    hv.time_base = 98765 * SECOND;
     hv.ports[hv.console_port] = (struct sim_port){ PORT_BOUND };
     // what the domain builder grants for console and xenstore
     hv.grants[0] = (grant_entry_v1_t){ GTF_permit_access, 0, 0xfeff1 };
@@ -176,6 +177,12 @@ hv_check_pins(void)
 /****************************************************************
  * Event channels
  ****************************************************************/
+
+int
+hv_is_pending(evtchn_port_t port)
+{
+    return hv.info->evtchn_pending[port / 32] >> port % 32 & 1;
+}
 
 void
 hv_event(evtchn_port_t port)
@@ -329,6 +336,53 @@ grant_table_op(u32 op, struct gnttab_get_version *version, u32 count)
     return 0;
 }
 
+// Xen's clock, as it is right now.
+static u64
+system_time(void)
+{
+    return hv.time_base + sim_now;
+}
+
+// What the guest can compute it from is renewed each second.
+static void
+renew_time(void)
+{
+    volatile struct vcpu_time_info *info = &hv.info->vcpu_info[0].time;
+    if (info->version && info->system_time + SECOND > system_time())
+        return;
+    info->version |= 1;
+    info->system_time = system_time();
+    info->tsc_timestamp = sim_tsc();
+    // 2 ticks are a nanosecond; half as many are one as well, nearly
+    info->tsc_shift = hv.tsc_shift;
+    info->tsc_to_system_mul = hv.tsc_shift < 0 ? 0xffffffff : 1u << 31 >> hv.tsc_shift;
+    info->version += hv.time_changes ? 0 : 1;
+}
+
+static int
+sched_op(u32 op, struct sched_poll *poll)
+{
+    if (op == SCHEDOP_yield) {
+        hv.yields++;
+        sim_idle();
+        return 0;
+    }
+    check_equal(op, SCHEDOP_poll);
+    hv.polls++;
+    check_equal(poll->nr_ports, 1);
+    evtchn_port_t port = *(evtchn_port_t *)poll->ports.p;
+    if (port == (evtchn_port_t)-1)
+        return -XEN_EFAULT; // a hole
+    check_true(port < SIM_PORTS);
+    u64 now = system_time();
+    if (poll->timeout > now + 2 * MS)
+        fail("a sleep until %llu begins at %llu", (u64)poll->timeout, now);
+    if (poll->timeout <= now)
+        return 0;
+    sim_sleep(port, sim_now + poll->timeout - now);
+    return 0;
+}
+
 static int
 xen_version(u32 op)
 {
@@ -343,11 +397,9 @@ hv_hypercall(u32 nr, u32 a1, u32 a2, u32 a3, int *args)
     *args = 2;
     if (sim_step)
         sim_step();
-    if (nr == __HYPERVISOR_sched_op) {
-        check_equal(a1, SCHEDOP_yield);
-        sim_idle();
-        return 0;
-    }
+    renew_time();
+    if (nr == __HYPERVISOR_sched_op)
+        return sched_op(a1, (void*)a2);
     if (hv.hook && hv.hook(nr, a1, (void*)a2, &ret))
         return ret;
     // these two cannot fail for a port of one's own: a failure means that the
@@ -389,6 +441,7 @@ hv_move(domid_t domid)
     for (i = 0; i < SIM_PORTS; i++)
         hv.ports[i] = (struct sim_port){ PORT_FREE };
     hv.domid = domid;
+    hv.time_base = 5 * SECOND; // another host
     hv.ports[hv.console_port] = (struct sim_port){ PORT_BOUND };
     hv.grants[0] = (grant_entry_v1_t){ GTF_permit_access, 0, 0xfeff1 };
     hv.grants[1] = (grant_entry_v1_t){ GTF_permit_access, 0, hv.store_pfn };

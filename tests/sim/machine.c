@@ -118,6 +118,20 @@ sim_idle(void)
     run_events();
 }
 
+u64 sim_tick = 55 * MS;
+static u64 last_interrupt;      // when interrupts were let in
+
+void
+sim_sleep(evtchn_port_t port, u64 until)
+{
+    int naps = 0;
+    while (!(port && hv_is_pending(port)) && (sim_now < until || !naps++)) {
+        if (sim_tick && sim_now - last_interrupt >= sim_tick)
+            return;
+        sim_idle();
+    }
+}
+
 void
 sim_pass(u64 ns)
 {
@@ -216,12 +230,18 @@ cpuid(u32 index, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
     *edx = regs.edx;
 }
 
+u64
+sim_tsc(void)
+{
+    return sim_tsc_start + sim_now * (sim_tsc_mhz ?: 2000) / 1000;
+}
+
 void
 do_sim_rdtsc(struct regs *regs)
 {
     sim_now += COST_TSC;
     run_events();
-    u64 tsc = sim_tsc_start + sim_now * (sim_tsc_mhz ?: 2000) / 1000;
+    u64 tsc = sim_tsc();
     regs->eax = tsc;
     regs->edx = tsc >> 32;
 }
@@ -502,8 +522,11 @@ void (*sim_interrupt)(void);
 void
 yield(void)
 {
-    if (current == &main_thread && sim_interrupt)
-        sim_interrupt();
+    if (current == &main_thread) {
+        last_interrupt = sim_now;
+        if (sim_interrupt)
+            sim_interrupt();
+    }
     sim_idle();
     switch_to(current->next, 0);
 }
@@ -704,7 +727,8 @@ sim_stop(void)
     window = NULL;
     PCIDevices.first = NULL;
     sim_clear_log();
-    sim_now = last_progress = 0;
+    sim_now = last_progress = last_interrupt = 0;
+    sim_tick = 55 * MS;
     sim_post = sim_drive_count = sim_window = 0;
     sim_fail_malloc = sim_mallocs = 0;
     sim_high_space = 16 << 20;

@@ -41,9 +41,19 @@ extern u16 sim_platform_id;     // PCI device id of the platform device
 u32 sim_random(u32 range);
 extern u32 sim_seed;
 
+// The TSC.
+u64 sim_tsc(void);
+
 // Do something at a time, or forget what was to be done with `arg`.
 void sim_at(u64 when, void (*func)(void *arg), void *arg);
 void sim_cancel(void (*func)(void *arg), void *arg);
+
+// Sleep until `port` (if not 0) is pending or a time has come, or a bit longer.
+// With an interrupt pending, nobody sleeps.
+void sim_sleep(evtchn_port_t port, u64 until);
+
+// An interrupt is pending so many ns after interrupts were let in; 0: never.
+extern u64 sim_tick;
 
 // Let others act for a moment; they act until the next thing that happens, or
 // for longer and longer as long as nothing does.
@@ -120,6 +130,10 @@ struct sim_hv {
     u32 fail_at, fail_with;         // hypercall that fails, and its errno
     u32 lose_at;                    // notification that is lost
     u32 notifications;
+    u32 yields, polls;              // waits so far
+    u64 time_base;                  // Xen's time is this and sim_now
+    int tsc_shift;                  // how Xen tells its time: -1..31
+    int time_changes;               // it is never done with telling it
     int (*hook)(u32 nr, u32 op, void *arg, int *ret); // 1: done by the hook
 };
 
@@ -136,6 +150,9 @@ void hv_unmap_grant(grant_ref_t ref, int write);
 int hv_bind(domid_t domid, evtchn_port_t port, void (*notified)(void *arg)
             , void *arg);
 void hv_unbind(evtchn_port_t port);
+
+// Say whether an event is pending.
+int hv_is_pending(evtchn_port_t port);
 
 // Send an event to the guest.
 void hv_event(evtchn_port_t port);
@@ -238,7 +255,7 @@ struct backend {
     int absent;             // a directory without a driver
     u64 hotplug, latency, io_latency; // ns
     int skip_initwait;      // cannot be opened again
-    int mislabelled;        // the toolstack's nodes of the frontend may lie
+    int mislabelled;        // what the layer reads in the store may be a lie
     int bad_from, bad_to;   // sectors that cannot be read or written
     int fail_writes, fail_flush;
 
@@ -256,7 +273,7 @@ struct backend {
     evtchn_port_t port;
     RING_IDX req_cons, rsp_prod;
     int open;               // requests under way
-    u32 reads, writes, flushes, barriers, connects, requests, largest;
+    u32 reads, writes, flushes, barriers, connects, requests, largest, events;
     u32 ids;                // numbers that requests had, a bit each
     u32 dirty;              // writes since the last flush
     struct sector *image[1024];

@@ -1,0 +1,107 @@
+// Waiting: for the other side to act, until a deadline.
+//
+// This file may be distributed under the terms of the GNU LGPLv3 license.
+
+#include "hypercall.h" // xen_hypercall2
+#include "stacks.h" // yield
+#include "util.h" // in_post
+#include "x86.h" // rdtscll
+#include "xenpv-int.h" // xenwait_start
+
+u64
+xen_ticks(u32 us)
+{
+    return (u64)us * xen_tsc_mhz;
+}
+
+// Xen's time in ns (xen.h, "struct vcpu_time_info"), or 0 if it cannot be read
+// now: Xen is changing it, or a restore has left a hole in place of the page.
+static u64
+system_time(void)
+{
+    volatile struct vcpu_time_info *time = &xen_info->vcpu_info[0].time;
+    u32 version = time->version;
+    u64 passed = rdtscll() - time->tsc_timestamp;
+    int shift = time->tsc_shift;
+    // Xen renews it each second: 32 bits hold what has passed since
+    u32 part = shift < 0 ? passed >> -shift : passed << shift;
+    u64 now = time->system_time + ((u64)part * time->tsc_to_system_mul >> 32);
+    return version & 1 || time->version != version ? 0 : now;
+}
+
+// Sleep until an event on `port`, but for at most `us` microseconds.
+static void
+doze(evtchn_port_t port, u32 us)
+{
+    u64 begin = rdtscll(), now = in_post() ? 0 : system_time();
+    if (now) {
+        // A domain that is restored right here has another clock: then Xen must
+        // not wait for the old one's time. So it reads the port where there is
+        // a hole then, in a place that only PV guests use otherwise.
+        unsigned long *place = &xen_info->arch.max_pfn, kept = *place;
+        *place = port;
+        struct sched_poll poll = { .nr_ports = 1, .timeout = now + us * 1000 };
+        set_xen_guest_handle(poll.ports, (evtchn_port_t *)place);
+        xen_hypercall2(__HYPERVISOR_sched_op, SCHEDOP_poll, (u32)&poll);
+        *place = kept;
+        if (xenevtchn_clear(port) || rdtscll() - begin >= xen_ticks(us))
+            return;
+        // nobody sleeps while an interrupt is pending: let it in
+        yield();
+    }
+    xen_hypercall2(__HYPERVISOR_sched_op, SCHEDOP_yield, 0);
+}
+
+// How often a wait looks whether the domain is the same.
+#define BREATH_US 50000
+
+void
+xenwait_start(struct xenwait_s *wait, u32 ms, evtchn_port_t port)
+{
+    wait->last = rdtscll();
+    wait->left = ms * xen_ticks(1000);
+    wait->breath = wait->left;
+    wait->port = port;
+}
+
+// Wait for a moment, of at most `us` microseconds.
+static int
+xenwait_for(struct xenwait_s *wait, u32 us)
+{
+    u64 now = rdtscll(), passed = now - wait->last;
+    wait->last = now;
+    // a pause, a save or a migration of the domain costs no more than this
+    if (passed > xen_ticks(BREATH_US))
+        passed = xen_ticks(BREATH_US);
+    if (!wait->left)
+        return -1;
+    // at the deadline the caller has one more look
+    wait->left -= passed < wait->left ? passed : wait->left;
+    if (wait->breath - wait->left >= xen_ticks(BREATH_US)) {
+        wait->breath = wait->left;
+        if (xen_platform_moved())
+            return -1;
+    }
+    if (in_post() && !wait->port)
+        yield();
+    else
+        doze(wait->port ?: xen_marker_port(), us);
+    return 0;
+}
+
+int
+xenwait_step(struct xenwait_s *wait)
+{
+    return xenwait_for(wait, 1000);
+}
+
+int
+xenwait_pause(struct xenwait_s *wait, u32 us)
+{
+    u64 start = rdtscll();
+    do
+        if (xenwait_for(wait, us))
+            return -1;
+    while (rdtscll() - start < xen_ticks(us));
+    return 0;
+}
