@@ -21,13 +21,14 @@
 #define SECTOR 512
 #define DATA_LBA 64 // the first sector with the pattern
 #define TAIL 128
+#define MOST 4096 // sectors of a call
 
 static const struct row {
     const char *name;
     int sectors, random, write, place;
 } rows[] = {
     { "read-seq", 1, 0, 0, 0 }, { "read-seq", 8, 0, 0, 2 }, { "read-seq", 64, 0, 0, 4 },
-    { "read-seq", 127, 0, 0, 6 }, { "read-seq", 128, 0, 0, 6 },
+    { "read-seq", 127, 0, 0, 6 }, { "read-seq", 128, 0, 0, 6 }, { "read-seq", MOST, 0, 0, 2 },
     { "read-random", 1, 1, 0, 0 }, { "read-random", 8, 1, 0, 0 }, { "read-random", 64, 1, 0, 0 },
     { "read-random", 127, 1, 0, 0 },
     { "write-seq", 1, 0, 1, 8 }, { "write-seq", 64, 0, 1, 8 },
@@ -65,7 +66,7 @@ check(const char *buffer, uint64_t lba, int sectors)
 static void
 run(int disk, const struct row *row, long calls, long sectors, uint64_t end)
 {
-    char *buffer = aligned_alloc(4096, 128 * SECTOR);
+    char *buffer = aligned_alloc(4096, MOST * SECTOR);
     size_t size = row->sectors * SECTOR;
     uint64_t first = row->place ? end / 16 * row->place : DATA_LBA, lba = first, spent = 0;
     if (calls > sectors / row->sectors)

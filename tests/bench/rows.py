@@ -141,6 +141,29 @@ def linux_reads(bench, column):
     return found
 
 
+PLAIN = {"max_indirect_segments": 0, "feature_persistent": "N", "max_ring_page_order": 0}
+FORMS = {   # of requests, as options of Linux's blkfront
+    "plain": PLAIN,
+    "indirect": {**PLAIN, "max_indirect_segments": 256},
+    "persistent": {**PLAIN, "feature_persistent": "Y"},
+    "16 ring pages": {**PLAIN, "max_ring_page_order": 4},
+}
+
+
+def fills(bench, column):
+    """Milliseconds of a read of 2 MiB by Linux, with each form of requests."""
+    found = {}
+    for form, options in FORMS.items():
+        device = bench.attach(bench.disk(4096, 32768))
+        words = ",".join(f"{name}={value}" for name, value in options.items())
+        with bench.course(column, [device], extra=f"{disks.LINUX_OPTIONS} bench.reads=64,262144 "
+                          f"bench.blkfront={words}") as course:
+            course.first_line()
+            found[form] = timed(course, ["read-seq 4096"], 0)["read-seq 4096"]
+        bench.clean()
+    return found
+
+
 def counted(bench, column):
     """What a call of int13 makes the guest do, of bench.asm: see counts.py."""
     device = bench.attach(bench.disk(16, 2032))
@@ -249,6 +272,7 @@ def memory(bench, column, mib):
 ROWS = [
     Row("counts", counted, [*PV, "ide", "dma", "ahci"], 1),
     Row("int13", int13, [*PV, "ide", "dma", "ahci", "linux", "linux qdisk"], 3),
+    Row("fills", fills, ["linux", "linux qdisk"], 3),
     Row("testspeed", speed, [*PV, "ide", "dma", "ahci", "pvh", "pvh qdisk"], 3),
     Row("profile", profile, ["closed", "sticky", "ahci"], 1),
     Row("load grub 10", load, [*FAST, "pvh", "ide"], 1, ("grub", "10")),
