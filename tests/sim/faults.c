@@ -19,20 +19,47 @@ static u32 *steps;
  * Checks
  ****************************************************************/
 
-// Say whether the log holds more than what is always said.
+// What a message can say of each kind of fault, so that a reader finds the cause.
+static const char *
+causes(int n)
+{
+    static char text[16];
+    static const char *const stalls[] = { "no reply of xenstored", "did not " };
+    static const char *const nodes[] = {
+        "no usable ", "is no usable number", "cannot be read", "there is no backend",
+        "somebody else owns it", "xenstore", "could not switch", "gives no size",
+        "no BIOS can use", "not a number", "still maps our pages",
+    };
+    const char *const refused[] = { text, "no xenstore", stalls[0], stalls[1] };
+    switch (fault->what) {
+    case FAULT_HYPERCALL:
+        // the last two are those of a refused notification
+        snprintf(text, sizeof(text), "(-%d)", fault->how);
+        return n < ARRAY_SIZE(refused) ? refused[n] : NULL;
+    case FAULT_ALLOCATION:
+        return n ? NULL : "Unable to allocate";
+    case FAULT_REQUEST:
+        if (n < ARRAY_SIZE(stalls))
+            return stalls[n];
+        n -= ARRAY_SIZE(stalls);
+        return n < ARRAY_SIZE(nodes) ? nodes[n] : n == ARRAY_SIZE(nodes)
+               ? fault->error : NULL;
+    case FAULT_RESPONSE:
+        return n ? NULL : fault->how == IO_ERROR ? "failed (-1)" : "did not answer in time";
+    default:
+        return n < ARRAY_SIZE(stalls) ? stalls[n] : NULL;
+    }
+}
+
+// Say whether a message names the cause.
 static int
 is_explained(void)
 {
-    const char *line = sim_log, *end;
-    if (sim_logged("Unable to allocate"))
-        return 1;
-    for (; (end = strchr(line, '\n')); line = end + 1) {
-        char text[300];
-        snprintf(text, sizeof(text), "%.*s", (int)(end - line), line);
-        if (!strncmp(text, "xen: ", 5) && !strstr(text, "hypercall page")
-            && !strstr(text, " MiB, "))
+    const char *cause;
+    int n;
+    for (n = 0; (cause = causes(n)); n++)
+        if (sim_logged(cause))
             return 1;
-    }
     return 0;
 }
 
