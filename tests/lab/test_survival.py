@@ -323,5 +323,8 @@ def test_100_reboots_use_nothing_up(lab, blob, guest_disk):
             lab.run("xl unpause trial")
         lab.run("xl qemu-monitor-command trial 'sendkey spc'")
         _, guest.position = lab.log.wait("TEST PASS stream", 120, guest.position)
+    # a guest that is being restarted cannot be destroyed
+    lab.log.wait("for boot menu", 120, guest.position)
+    lab.run("xl destroy trial")
     assert counts[5] == counts[100]
     assert memory[5] - memory[100] < 16 << 10

@@ -7,6 +7,7 @@
 // Nodes of the frontends and masks of event channels, before the layer ran.
 static char *nodes_before[64];
 static xen_ulong_t mask_before[32];
+static struct arch_shared_info arch_before;
 
 void
 sim_remember(void)
@@ -17,6 +18,7 @@ sim_remember(void)
         nodes_before[i] = strdup(store_dump(backends[i]->frontend));
     }
     memcpy(mask_before, hv.info->evtchn_mask, sizeof(mask_before));
+    arch_before = hv.info->arch;
 }
 
 static int prepared;
@@ -119,6 +121,8 @@ sim_find_trace(void)
     if (hv.info->vcpu_info[0].evtchn_upcall_pending
         || hv.info->vcpu_info[0].evtchn_pending_sel)
         found("an upcall is pending");
+    if (memcmp(&hv.info->arch, &arch_before, sizeof(arch_before)))
+        found("shared_info's place for PV guests has changed");
     return NULL;
 }
 

@@ -42,6 +42,7 @@ hv_start(void)
     hv.console_port = 2;
     hv.store_pfn = (u32)hv.store / PAGE;
     hv.grant_version = 1;
+    hv.info->arch.max_pfn = 0x1234;
     hv.time_base = 98765 * SECOND;
     hv.ports[hv.console_port] = (struct sim_port){ PORT_BOUND };
     // what the domain builder grants for console and xenstore
