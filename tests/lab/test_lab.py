@@ -135,7 +135,7 @@ def test_nothing_is_left_when_the_process_is_ended(ending):
         while line.startswith("lab:"):
             line = process.stdout.readline()
         process.send_signal(ending)
-        process.wait(20)
+        process.wait(60)
     status = pathlib.Path(f"/proc/{int(line)}/status")
     deadline = time.monotonic() + 10
     while status.exists() and time.monotonic() < deadline:
