@@ -381,6 +381,9 @@ sched_op(u32 op, struct sched_poll *poll)
     if (poll->timeout <= now)
         return 0;
     sim_sleep(port, sim_now + poll->timeout - now);
+    if (hv.ports[port].state == PORT_BOUND && port != hv.store_port
+        && !hv_is_pending(port))
+        hv.overslept++;
     return 0;
 }
 

@@ -131,6 +131,7 @@ struct sim_hv {
     u32 lose_at;                    // notification that is lost
     u32 notifications;
     u32 yields, polls;              // waits so far
+    u32 overslept;                  // those for a backend without its event
     u64 time_base;                  // Xen's time is this and sim_now
     int tsc_shift;                  // how Xen tells its time: -1..31
     int time_changes;               // it is never done with telling it

@@ -38,6 +38,18 @@ TEST(wait_for_many_responses_ends_with_one_event)
     check_true(be->events < 8);
 }
 
+// An answer within a millisecond is not found by looking each millisecond.
+TEST(wait_for_responses_ends_with_their_event)
+{
+    struct backend *be = boot_one();
+    be->io_latency = 100 * US;
+    sim_tick = 0;
+    check_equal(sim_read(be, 1000, 10), 0);
+    check_equal(sim_write(be, 5000, 10), 0);
+    check_true(be->flushes > 0);
+    check_equal(hv.overslept, 0);
+}
+
 // It would keep Xen from letting the vCPU sleep.
 TEST(wait_lets_a_pending_interrupt_in)
 {
