@@ -1,4 +1,4 @@
-// Event channels, polled: every port that the layer uses is masked.
+// Event channels: every port that the layer uses is masked, and slept for (wait.c).
 //
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 

@@ -71,7 +71,8 @@ void xenevtchn_close(evtchn_port_t port);
 // Notify the other end.
 void xenevtchn_notify(evtchn_port_t port);
 
-// Mask or unmask a port: the layer polls, so what it uses is masked.
+// Mask or unmask a port: the layer waits for its events in Xen (wait.c), takes no
+// interrupt for them, and so masks what it uses.
 // Returns 1 if it was masked before, else 0.
 int xenevtchn_set_mask(evtchn_port_t port, int masked);
 
@@ -95,7 +96,7 @@ struct xenwait_s {
     u64 last;      // rdtscll() of the last step
     u64 left;      // ticks until the deadline
     u64 breath;    // what was left when rare things were done last
-    evtchn_port_t port;
+    evtchn_port_t port; // announces what is waited for; 0: nothing does
 };
 
 // Start a wait of at most `ms` ms for something that is announced on `port`,
