@@ -10,7 +10,7 @@ import pytest
 from project import PROJECT, VERSION, must, run
 
 SUITES = ("bullseye", "bookworm", "trixie")
-GROWTH_LIMIT = 35 * 512     # bytes of the blob; the goal of 12 KiB is missed, see docs/design.md
+GROWTH_LIMIT = 36 * 512     # bytes of the blob; the goal of 12 KiB is missed, see docs/design.md
 STACK_LIMIT = 700           # bytes of the extra stack, which has 2048
 
 # gcc then writes every function's stack use and calls into a .ci file next to the object
@@ -140,6 +140,16 @@ def test_growth(seabios, stock, layer, figure):
     figure(f"{seabios.suite}: blob +{growth} bytes, {size(layer.log, 'Free')} free, "
            f"low memory +{low}")
     assert 0 < growth <= GROWTH_LIMIT
+
+
+def test_no_page_has_code_and_data_that_is_written(layer):
+    """An emulator that translates code looks at each write to a page with code."""
+    symbols = {name: int(value, 16) for value, _, name
+               in re.findall(r"^(\w+) (\w) (\w+)$", must("nm", "rom.o", cwd=layer.out), re.M)}
+    size = symbols["varlow_end"] - symbols["varlow_start"]
+    end = symbols["final_varlow_start"] + size
+    assert size > 2048 and end <= symbols["final_readonly_start"]
+    assert (end - 1) // 4096 < symbols["final_readonly_start"] // 4096
 
 
 def test_stack(seabios, layer, figure):
