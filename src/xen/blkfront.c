@@ -681,6 +681,10 @@ read_properties(struct xendisk_s *disk)
     disk->sector_size = size;
     if (info & VDISK_CDROM)
         disk->cdrom = 1;
+    u64 segments = 0;
+    xenstore_read_number(disk->bus.backend, "feature-max-indirect-segments"
+                         , &segments);
+    blkring_set_indirect(&disk->ring, segments);
     const char *mode = xenstore_read(disk->bus.backend, "mode");
     disk->readonly = disk->cdrom || info & VDISK_READONLY
                      || (mode && mode[0] == 'r');

@@ -15,11 +15,27 @@
 
 _Static_assert(sizeof(union blkif_sring_entry) == 108, "packing");
 _Static_assert(__builtin_offsetof(struct blkif_response, status) == 10, "packing");
+_Static_assert(__builtin_offsetof(struct blkif_request_indirect, id)
+               == __builtin_offsetof(struct blkif_request, id)
+               && __builtin_offsetof(struct blkif_request_indirect, sector_number)
+                  == __builtin_offsetof(struct blkif_request, sector_number)
+               , "places");
 
-// Requests that can be under way, of all disks together: a ring page full.
+// Request numbers, of all disks together: a ring page full.
 #define REQUESTS 32
 
 #define SECTORS_PER_PAGE (PAGE_SIZE / BLKRING_SECTOR)
+#define PLAIN_SECTORS (BLKIF_MAX_SEGMENTS_PER_REQUEST * SECTORS_PER_PAGE)
+
+// An indirect request has its segments in a page of its own, as many as a
+// chunk of the cache has pages. It takes several numbers in a row, and with them
+// their references: for all its pages, and for the one with the segments.
+#define INDIRECT_SEGMENTS 64
+#define INDIRECT_NUMBERS 6
+#define INDIRECT_PAGES (REQUESTS / INDIRECT_NUMBERS)
+_Static_assert(INDIRECT_SEGMENTS
+               < INDIRECT_NUMBERS * BLKIF_MAX_SEGMENTS_PER_REQUEST
+               , "references for the segments and their page");
 
 // Grant references, from the top of the table: the ring pages of the disks,
 // then the segments of each request.
@@ -31,17 +47,19 @@ _Static_assert(SEGMENT_REF(REQUESTS - 1, BLKIF_MAX_SEGMENTS_PER_REQUEST) > 32
                , "references of the toolstack and of the OS");
 
 struct request_s {
-    struct blkring_s *ring; // whose it is
+    struct blkring_s *ring; // whose it is; null: it is part of another one
     s16 *failed;        // where to report a bad status
     u8 operation;
-    u8 segments;
+    u8 numbers;         // that it takes, from its own on
+    u8 grants;          // that it has
 };
 
 // What is under way, by request number.
 struct requests_s {
-    u32 queued;         // bit set: the request is on the ring
+    u32 queued;         // bit set: a request on the ring has the number
     u32 lost;           // bit set: never answered, the number is not used again
     u32 usable;         // numbers that are not lost
+    u8 *pages;          // for the segments of indirect requests
     struct request_s list[REQUESTS];
 };
 
@@ -56,9 +74,11 @@ int
 blkring_setup(void)
 {
     requests = xen_alloc(sizeof(*requests));
-    if (!requests)
+    u8 *pages = xen_alloc(INDIRECT_PAGES * PAGE_SIZE);
+    if (!requests || !pages)
         return -1;
     requests->usable = REQUESTS;
+    requests->pages = pages;
     return 0;
 }
 
@@ -94,10 +114,25 @@ blkring_open(struct blkring_s *ring, domid_t domid)
     return 0;
 }
 
+void
+blkring_set_indirect(struct blkring_s *ring, u64 segments)
+{
+    if (segments > INDIRECT_SEGMENTS)
+        segments = INDIRECT_SEGMENTS;
+    ring->indirect = segments > BLKIF_MAX_SEGMENTS_PER_REQUEST ? segments : 0;
+}
+
 static int
 is_under_way(struct blkring_s *ring, u32 id)
 {
     return requests->queued & (1u << id) && requests->list[id].ring == ring;
+}
+
+// The numbers of a request, as bits.
+static u32
+numbers_of(u32 id)
+{
+    return ((1u << requests->list[id].numbers) - 1) << id;
 }
 
 // A request will never be answered, or cannot be believed.
@@ -105,8 +140,8 @@ static void
 lose_request(u32 id)
 {
     if (!(requests->lost & (1u << id)))
-        requests->usable--;
-    requests->lost |= 1u << id;
+        requests->usable -= requests->list[id].numbers;
+    requests->lost |= numbers_of(id);
 }
 
 // End the grants of a request. Returns -1 if one is still mapped: then the
@@ -114,12 +149,12 @@ lose_request(u32 id)
 static int
 end_request(int id)
 {
-    int segment, ret = 0;
-    for (segment = 0; segment < requests->list[id].segments; segment++)
-        if (xengrant_end(SEGMENT_REF(id, segment)))
+    int i, ret = 0;
+    for (i = 0; i < requests->list[id].grants; i++)
+        if (xengrant_end(SEGMENT_REF(id, i)))
             ret = -1;
     if (!ret)
-        requests->queued &= ~(1u << id);
+        requests->queued &= ~numbers_of(id);
     return ret;
 }
 
@@ -129,8 +164,9 @@ blkring_forget(struct blkring_s *ring)
     int id;
     for (id = 0; id < REQUESTS; id++)
         if (is_under_way(ring, id))
-            requests->queued &= ~(1u << id);
+            requests->queued &= ~numbers_of(id);
     ring->port = 0;
+    ring->indirect = 0; // the next backend may be another one
 }
 
 int
@@ -191,8 +227,11 @@ take_response(struct blkring_s *ring, struct blkif_response *rsp)
         return break_ring(ring, "still maps pages of a request it answered"
                           , id);
     }
-    if (rsp->status != BLKIF_RSP_OKAY)
+    if (rsp->status != BLKIF_RSP_OKAY) {
         *request->failed = rsp->status;
+        if (request->numbers > 1)
+            ring->indirect = 0; // maybe it does not know them any more
+    }
     return 0;
 }
 
@@ -253,54 +292,109 @@ blkring_wait(struct blkring_s *ring)
  * Requests
  ****************************************************************/
 
-// Find a free request number, waiting until there is one. A disk has at most
-// three quarters of them, so that one that answers nothing does not take all.
+// Find free request numbers in a row. A disk has at most three quarters of them,
+// so that one that answers nothing does not take all. Returns the first, or -1.
 static int
-get_id(struct blkring_s *ring)
+find_numbers(struct blkring_s *ring, u32 numbers)
 {
-    u32 under_way = ring->front.req_prod_pvt - ring->front.rsp_cons;
-    u32 taken = requests->queued | requests->lost;
-    if (under_way >= requests->usable * 3 / 4 + 1 || taken == (u32)-1) {
-        if (!under_way)
-            return break_ring(ring, "finds no free request", taken);
-        // half of them at a time: the backend is kept busy meanwhile
-        if (wait_until(ring, under_way / 2))
-            return -1;
-        taken = requests->queued | requests->lost;
-    }
-    return __ffs(~taken);
+    u32 taken = requests->queued | requests->lost, own = 0, id;
+    for (id = 0; id < REQUESTS; id++)
+        if (is_under_way(ring, id))
+            own += requests->list[id].numbers;
+    if (own + numbers > requests->usable * 3 / 4 + 1)
+        return -1;
+    for (id = 0; id + numbers <= REQUESTS; id += numbers)
+        if (!(taken >> id & ((1u << numbers) - 1)))
+            return id;
+    return -1;
 }
 
-// Fill in one request for as many sectors as it can take. Returns how many.
-static u32
-fill_request(struct blkring_s *ring, int id, u8 operation, u64 sector
-             , u32 count, void *buf)
+// Take request numbers for an indirect request, or one for a plain request,
+// waiting until they are free; if too few are left for ever, just one.
+// Returns the first, or -1 if the ring is broken.
+static int
+get_id(struct blkring_s *ring, u32 numbers)
 {
-    struct blkif_request *req = RING_GET_REQUEST(&ring->front
-                                                 , ring->front.req_prod_pvt);
+    int id;
+    while ((id = find_numbers(ring, numbers)) < 0 && !ring->broken) {
+        u32 under_way = ring->front.req_prod_pvt - ring->front.rsp_cons;
+        if (under_way)
+            // half of them at a time: the backend is kept busy meanwhile
+            wait_until(ring, under_way / 2);
+        else if (numbers > 1)
+            numbers = 1;
+        else
+            break_ring(ring, "finds no free request", requests->lost);
+    }
+    if (ring->broken)
+        return -1;
+    requests->list[id].numbers = numbers;
+    requests->queued |= numbers_of(id);
+    while (--numbers)
+        requests->list[id + numbers].ring = NULL;
+    return id;
+}
+
+// Grant the pages of a request, up to `max`, and list them. Returns how many
+// sectors they have.
+static u32
+fill_segments(struct blkring_s *ring, int id, u32 count, void *buf
+              , struct blkif_request_segment *segments, int max)
+{
+    struct request_s *request = &requests->list[id];
     u32 done = 0;
-    int segment = 0;
-    memset(req, 0, sizeof(*req));
-    while (done < count && segment < BLKIF_MAX_SEGMENTS_PER_REQUEST) {
+    int i;
+    for (i = 0; i < max && done < count; i++) {
         u32 addr = (u32)buf + done * BLKRING_SECTOR;
         u32 first = addr % PAGE_SIZE / BLKRING_SECTOR;
         u32 last = first + count - done - 1;
         if (last >= SECTORS_PER_PAGE)
             last = SECTORS_PER_PAGE - 1;
-        grant_ref_t ref = SEGMENT_REF(id, segment);
+        grant_ref_t ref = SEGMENT_REF(id, i);
         if (xengrant_begin(ref, ring->domid, (void*)(addr & ~(PAGE_SIZE - 1))
-                           , operation != BLKIF_OP_READ))
+                           , request->operation != BLKIF_OP_READ))
             break;
-        req->seg[segment++] = (struct blkif_request_segment){
+        segments[i] = (struct blkif_request_segment){
             .gref = ref, .first_sect = first, .last_sect = last,
         };
         done += last - first + 1;
     }
-    req->operation = operation;
-    req->nr_segments = segment;
-    req->id = id;
-    req->sector_number = sector;
-    requests->list[id].segments = segment;
+    request->grants = i;
+    return done;
+}
+
+// Put a request for as many sectors as it can take on the ring. Returns how
+// many.
+static u32
+fill_request(struct blkring_s *ring, int id, u64 sector, u32 count, void *buf)
+{
+    struct request_s *request = &requests->list[id];
+    union {
+        struct blkif_request plain;
+        struct blkif_request_indirect indirect;
+    } *req = (void*)RING_GET_REQUEST(&ring->front, ring->front.req_prod_pvt);
+    u32 done;
+    memset(req, 0, sizeof(*req));
+    if (request->numbers > 1 && ring->indirect) {
+        void *page = requests->pages + id / INDIRECT_NUMBERS * PAGE_SIZE;
+        memset(page, 0, PAGE_SIZE);
+        done = fill_segments(ring, id, count, buf, page, ring->indirect);
+        grant_ref_t ref = SEGMENT_REF(id, request->grants);
+        if (xengrant_begin(ref, ring->domid, page, 1))
+            return 0;
+        req->indirect.operation = BLKIF_OP_INDIRECT;
+        req->indirect.indirect_op = request->operation;
+        req->indirect.nr_segments = request->grants++;
+        req->indirect.indirect_grefs[0] = ref;
+    } else {
+        done = fill_segments(ring, id, count, buf, req->plain.seg
+                             , BLKIF_MAX_SEGMENTS_PER_REQUEST);
+        req->plain.operation = request->operation;
+        req->plain.nr_segments = request->grants;
+    }
+    // the same place in both
+    req->plain.id = id;
+    req->plain.sector_number = sector;
     return done;
 }
 
@@ -310,14 +404,14 @@ blkring_queue(struct blkring_s *ring, u8 operation, u64 sector, u32 count
 {
     // a flush has no sectors, and is one request all the same
     do {
-        int id = ring->broken ? -1 : get_id(ring);
+        int id = get_id(ring, operation == BLKIF_OP_READ && ring->indirect
+                              && count > PLAIN_SECTORS ? INDIRECT_NUMBERS : 1);
         if (id < 0)
             return -1;
         requests->list[id].ring = ring;
         requests->list[id].failed = failed;
         requests->list[id].operation = operation;
-        requests->queued |= 1u << id;
-        u32 done = fill_request(ring, id, operation, sector, count, buf);
+        u32 done = fill_request(ring, id, sector, count, buf);
         if (!done && count) {
             end_request(id);
             return break_ring(ring, "cannot be given a page", id);

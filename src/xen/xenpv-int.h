@@ -254,6 +254,7 @@ struct blkring_s {
     u8 was_masked;                  // the port, before it was ours
     domid_t domid;                  // the backend's domain
     u8 broken;                      // the backend broke the protocol or stalled
+    u8 indirect;                    // segments of an indirect request, 0: none
 };
 
 // Allocate what all rings share. POST only. Returns 0 or -1.
@@ -262,6 +263,11 @@ int blkring_setup(void);
 // Allocate the ring page of disk number `index` (0..BUILD_MAX_EXTDRIVE-1).
 // POST only. Returns 0 or -1.
 int blkring_alloc(struct blkring_s *ring, const char *name, int index);
+
+// Tell how many segments an indirect request may have, by what the backend says
+// (blkif.h, "feature-max-indirect-segments"); 0 if it knows none. They are for
+// large reads. A ring that does not know it works as well.
+void blkring_set_indirect(struct blkring_s *ring, u64 segments);
 
 // Make an empty ring, grant it to `domid` and open an event channel.
 // Returns 0, or -1 with a message.

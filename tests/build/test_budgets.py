@@ -37,9 +37,12 @@ BOUNDED = {
         "POST only: each thread counts it down when its waits have ended",
     ("blkring.c", "take_responses", "while (ring->front.rsp_cons != prod)"):
         "prod was read once, and is at most what was asked for away",
-    ("blkring.c", "fill_request",
-     "while (done < count && segment < BLKIF_MAX_SEGMENTS_PER_REQUEST)"):
-        "each round fills a segment, or leaves",
+    ("blkring.c", "find_numbers", "for (id = 0; id + numbers <= REQUESTS; id += numbers)"):
+        "numbers is 1 or INDIRECT_NUMBERS",
+    ("blkring.c", "get_id", "while ((id = find_numbers(ring, numbers)) < 0 && !ring->broken)"):
+        "each round ends half of what is under way, with a deadline, or wants less, or breaks",
+    ("blkring.c", "get_id", "while (--numbers)"):
+        "at most INDIRECT_NUMBERS",
     ("blkring.c", "blkring_queue", "do while (count)"):
         "each round takes a part of count, or leaves; get_id() waits with a deadline",
     ("gnttab.c", "xengrant_end", "for (;;)"):

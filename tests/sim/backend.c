@@ -115,10 +115,16 @@ check_ring(struct backend *be, struct blkif_sring *sring)
  * Requests
  ****************************************************************/
 
+#define SEGMENTS_MAX 256
+
 struct job {
     struct backend *be;
-    struct blkif_request req;
-    void *pages[BLKIF_MAX_SEGMENTS_PER_REQUEST];
+    int operation;          // of an indirect request: what it stands for
+    int indirect;
+    u64 id, sector;
+    int count;
+    struct blkif_request_segment segments[SEGMENTS_MAX];
+    void *pages[SEGMENTS_MAX];
 };
 
 static struct job *jobs[1024];
@@ -151,6 +157,8 @@ backend_push(struct backend *be, struct blkif_response *rsp)
                                                           % RING_SIZE_32];
     *slot = *rsp;
     be->rsp_prod++;
+    // a response without a request lies where the next request will be
+    be->spoilt |= be->req_cons - be->rsp_prod > RING_SIZE_32;
     be->sring->rsp_prod = be->rsp_prod;
     if (be->sring->rsp_event == be->rsp_prod)
         backend_notify(be);
@@ -159,11 +167,11 @@ backend_push(struct backend *be, struct blkif_response *rsp)
 static void
 release_pages(struct job *job)
 {
-    int i, write = job->req.operation == BLKIF_OP_READ;
+    int i, write = job->operation == BLKIF_OP_READ;
     if (!job->be->keep_mapped)
-        for (i = 0; i < job->req.nr_segments; i++)
+        for (i = 0; i < job->count; i++)
             if (job->pages[i])
-                hv_unmap_grant(job->req.seg[i].gref, write);
+                hv_unmap_grant(job->segments[i].gref, write);
     memset(job->pages, 0, sizeof(job->pages));
 }
 
@@ -172,16 +180,15 @@ static int
 transfer(struct job *job)
 {
     struct backend *be = job->be;
-    struct blkif_request *req = &job->req;
-    u64 sector = req->sector_number;
+    u64 sector = job->sector;
     int i, s;
-    for (i = 0; i < req->nr_segments; i++)
-        for (s = req->seg[i].first_sect; s <= req->seg[i].last_sect; s++) {
+    for (i = 0; i < job->count; i++)
+        for (s = job->segments[i].first_sect; s <= job->segments[i].last_sect; s++) {
             u8 *data = job->pages[i] + s * 512;
             if ((sector >= be->bad_from && sector < be->bad_to)
                 || sector >= be->sectors - be->sectors % (be->sector_size / 512))
                 return BLKIF_RSP_ERROR;
-            if (req->operation == BLKIF_OP_READ)
+            if (job->operation == BLKIF_OP_READ)
                 backend_sector(be, sector, data);
             else
                 write_sector(be, sector, data);
@@ -195,7 +202,7 @@ complete(void *arg)
 {
     struct job *job = arg;
     struct backend *be = job->be;
-    int status = BLKIF_RSP_OKAY, op = job->req.operation, fault = -1;
+    int status = BLKIF_RSP_OKAY, op = job->operation, fault = -1;
     if (++backend_steps.responses == backend_steps.response_at)
         fault = backend_steps.response;
     if (fault == IO_LATE || fault == IO_TOO_LATE) {
@@ -205,6 +212,8 @@ complete(void *arg)
     sim_progress();
     if (fault == IO_ERROR)
         status = BLKIF_RSP_ERROR;
+    else if (job->indirect && be->no_indirect)
+        status = BLKIF_RSP_EOPNOTSUPP;
     else switch (op) {
     case BLKIF_OP_READ:
         status = transfer(job);
@@ -226,7 +235,7 @@ complete(void *arg)
     be->open--;
     if (be->sring && fault != IO_LOSE) {
         struct blkif_response rsp = {
-            .id = job->req.id, .operation = op, .status = status,
+            .id = job->id, .operation = op, .status = status,
         };
         if (!be->hook_response || be->hook_response(be, &rsp))
             if (be->sring)
@@ -236,18 +245,75 @@ complete(void *arg)
     free(job);
 }
 
+// Map a page of a request. The backend gets no more than it needs.
+static void *
+map_page(struct backend *be, grant_ref_t ref, int write)
+{
+    void *page = hv_map_grant(be->domid, ref, write);
+    if (!page)
+        fail("vbd %u: grant %u cannot be mapped (flags %x)"
+             , be->vbd, ref, hv.grants[ref].flags);
+    if (!write && !(hv.grants[ref].flags & GTF_readonly))
+        fail("vbd %u could write to what it is given to read", be->vbd);
+    return page;
+}
+
+// Take an indirect request, as large as the backend said: its segments are on a
+// page with nothing else.
+static void
+take_indirect(struct job *job, struct blkif_request_indirect *req)
+{
+    struct backend *be = job->be;
+    static const struct blkif_request_segment none;
+    int i;
+    if (req->indirect_op != BLKIF_OP_READ || !req->nr_segments
+        || req->nr_segments > be->indirect)
+        fail("vbd %u: indirect operation %u with %u segments, of %u"
+             , be->vbd, req->indirect_op, req->nr_segments, be->indirect);
+    for (i = 1; i < ARRAY_SIZE(req->indirect_grefs); i++)
+        check_equal(req->indirect_grefs[i], 0);
+    struct blkif_request_segment *segment
+        = map_page(be, req->indirect_grefs[0], 0);
+    job->indirect = 1;
+    job->operation = req->indirect_op;
+    job->id = req->id;
+    job->sector = req->sector_number;
+    job->count = req->nr_segments;
+    memcpy(job->segments, segment, job->count * sizeof(*segment));
+    for (i = job->count; i < 4096 / sizeof(none); i++)
+        check_memory(&segment[i], &none, sizeof(none));
+    hv_unmap_grant(req->indirect_grefs[0], 0);
+    be->indirects++;
+}
+
+static void
+take_plain(struct job *job, struct blkif_request *req)
+{
+    job->operation = req->operation;
+    job->id = req->id;
+    job->sector = req->sector_number;
+    job->count = req->nr_segments;
+    if (job->count > BLKIF_MAX_SEGMENTS_PER_REQUEST)
+        fail("vbd %u: operation %u with %u segments"
+             , job->be->vbd, job->operation, job->count);
+    memcpy(job->segments, req->seg, job->count * sizeof(req->seg[0]));
+}
+
 // Check what no frontend may get wrong, and begin with a request.
 static void
-start(struct backend *be, struct blkif_request *req)
+start(struct backend *be, union blkif_sring_entry *entry)
 {
     struct job *job = calloc(1, sizeof(*job));
     int i;
-    job->be = be;
-    job->req = *req;
     u32 sectors = 0;
+    job->be = be;
+    if (entry->req.operation == BLKIF_OP_INDIRECT)
+        take_indirect(job, (void*)&entry->req);
+    else
+        take_plain(job, &entry->req);
     be->requests++;
-    be->ids |= 1u << req->id;
-    switch (req->operation) {
+    be->ids |= 1u << job->id;
+    switch (job->operation) {
     case BLKIF_OP_READ:
         be->reads++;
         break;
@@ -262,37 +328,31 @@ start(struct backend *be, struct blkif_request *req)
         be->barriers++;
         break;
     default:
-        fail("vbd %u: operation %u", be->vbd, req->operation);
+        fail("vbd %u: operation %u", be->vbd, job->operation);
     }
-    int moves = req->operation == BLKIF_OP_READ
-                || req->operation == BLKIF_OP_WRITE;
-    if (moves != !!req->nr_segments
-        || req->nr_segments > BLKIF_MAX_SEGMENTS_PER_REQUEST)
+    int moves = job->operation == BLKIF_OP_READ
+                || job->operation == BLKIF_OP_WRITE;
+    if (moves != !!job->count)
         fail("vbd %u: operation %u with %u segments"
-             , be->vbd, req->operation, req->nr_segments);
-    for (i = 0; i < req->nr_segments; i++) {
-        struct blkif_request_segment *seg = &req->seg[i];
+             , be->vbd, job->operation, job->count);
+    for (i = 0; i < job->count; i++) {
+        struct blkif_request_segment *seg = &job->segments[i];
         if (seg->first_sect > seg->last_sect || seg->last_sect > 7)
             fail("vbd %u: segment of sectors %u to %u"
                  , be->vbd, seg->first_sect, seg->last_sect);
         sectors += seg->last_sect - seg->first_sect + 1;
-        int write = req->operation == BLKIF_OP_READ;
-        job->pages[i] = hv_map_grant(be->domid, seg->gref, write);
-        if (!job->pages[i])
-            fail("vbd %u: grant %u cannot be mapped (flags %x)"
-                 , be->vbd, seg->gref, hv.grants[seg->gref].flags);
-        if (!write && !(hv.grants[seg->gref].flags & GTF_readonly))
-            fail("vbd %u could write to what it is given to read", be->vbd);
+        int write = job->operation == BLKIF_OP_READ;
+        job->pages[i] = map_page(be, seg->gref, write);
         check_page(be, job->pages[i], write);
     }
-    if (moves && (req->sector_number + sectors > be->sectors
-                  || req->sector_number + sectors < sectors))
+    if (moves && (job->sector + sectors > be->sectors
+                  || job->sector + sectors < sectors))
         fail("vbd %u: %u sectors from %llu are beyond the end at %llu", be->vbd
-             , sectors, (u64)req->sector_number, be->sectors);
+             , sectors, job->sector, be->sectors);
     u32 unit = be->sector_size / 512;
-    if (unit > 1 && !(be->sectors % unit) && (req->sector_number % unit || sectors % unit))
+    if (unit > 1 && !(be->sectors % unit) && (job->sector % unit || sectors % unit))
         fail("vbd %u: %u sectors from %llu are no whole sectors of %u bytes"
-             , be->vbd, sectors, (u64)req->sector_number, be->sector_size);
+             , be->vbd, sectors, job->sector, be->sector_size);
     if (sectors > be->largest)
         be->largest = sectors;
     be->open++;
@@ -305,7 +365,7 @@ static void
 take_requests(void *arg)
 {
     struct backend *be = arg;
-    if (!be->sring)
+    if (!be->sring || be->spoilt)
         return;
     if (be->hook_io)
         be->hook_io(be);
@@ -316,9 +376,9 @@ take_requests(void *arg)
         fail("vbd %u: %u requests are on the ring", be->vbd
              , prod - be->rsp_prod);
     while (be->req_cons != prod) {
-        struct blkif_request req = be->sring->ring[be->req_cons++
-                                                   % RING_SIZE_32].req;
-        start(be, &req);
+        union blkif_sring_entry entry = be->sring->ring[be->req_cons++
+                                                        % RING_SIZE_32];
+        start(be, &entry);
     }
     be->sring->req_event = be->req_cons + 1;
     if (be->sring->req_prod != be->req_cons)
@@ -359,6 +419,10 @@ publish_properties(struct backend *be)
         publish(be, "feature-flush-cache", "1");
     if (be->barrier)
         publish(be, "feature-barrier", "1");
+    if (be->indirect_text)
+        publish(be, "feature-max-indirect-segments", be->indirect_text);
+    else if (be->indirect)
+        publish_number(be, "feature-max-indirect-segments", be->indirect);
     if (be->sectors_text)
         publish(be, "sectors", be->sectors_text);
     else
@@ -446,6 +510,7 @@ connect(struct backend *be)
     if (hv_bind(be->domid, be->port, ring_notified, be))
         fail("vbd %u: port %u cannot be bound", be->vbd, be->port);
     be->req_cons = 0;
+    be->spoilt = 0;
     be->rsp_prod = be->sring->rsp_prod;
     be->connects++;
     publish_properties(be);
@@ -527,6 +592,7 @@ sim_disk(u32 vbd)
     *be = (struct backend){
         .vbd = vbd, .kind = "vbd", .type = "disk", .params = "/dev/loop0",
         .mode = "w", .sectors = 262144, .sector_size = 512, .flush = 1,
+        .indirect = SEGMENTS_MAX,
         .latency = 60 * US, .io_latency = 80 * US, .index = backend_count,
     };
     backends[backend_count++] = be;
@@ -590,6 +656,7 @@ backends_move(void)
         int j;
         sim_cancel(take_requests, be);
         sim_cancel(frontend_changed, be);
+        sim_cancel(plugged, be);
         for (j = 0; j < ARRAY_SIZE(jobs); j++)
             if (jobs[j] && jobs[j]->be == be) {
                 sim_cancel(complete, jobs[j]);

@@ -247,10 +247,12 @@ struct backend {
     const char *type;       // "disk" or "cdrom"
     const char *params, *mode;
     const char *sectors_text; // instead of the number
-    const char *sector_size_text, *info_text;
+    const char *sector_size_text, *info_text, *indirect_text;
     u64 sectors;            // of 512 bytes
     u32 sector_size, info;
     int flush, barrier;     // offered, and carried out
+    u32 indirect;           // segments of an indirect request, 0: not offered
+    int no_indirect;        // not carried out, whatever is offered
     int early;              // properties are there before the connection
     int blank;              // cannot be booted
     int absent;             // a directory without a driver
@@ -273,8 +275,10 @@ struct backend {
     grant_ref_t ring_ref;
     evtchn_port_t port;
     RING_IDX req_cons, rsp_prod;
+    int spoilt;             // its responses have overwritten requests
     int open;               // requests under way
     u32 reads, writes, flushes, barriers, connects, requests, largest, events;
+    u32 indirects;          // of the requests
     u32 ids;                // numbers that requests had, a bit each
     u32 dirty;              // writes since the last flush
     struct sector *image[1024];

@@ -193,7 +193,7 @@ flush_output(void *arg)
     memmove(output, output + len, output_len - len);
     output_len -= len;
     sim_at(sim_now + store.event_delay, event, NULL);
-    if (output_len)
+    if (output_len && used + len < RING)
         sim_at(sim_now + 30 * US, flush_output, NULL);
 }
 

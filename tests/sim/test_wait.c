@@ -30,7 +30,9 @@ TEST(wait_sleeps_until_the_event)
 // Nobody is woken before all of a window has been read.
 TEST(wait_for_many_responses_ends_with_one_event)
 {
-    struct backend *be = boot_one();
+    struct backend *be = sim_disk(51776);
+    be->indirect = 0;
+    sim_boot();
     be->io_latency = 900 * US;
     check_equal(sim_read(be, 1000, 10), 0);
     u32 reads = be->reads;
