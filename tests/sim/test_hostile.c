@@ -161,6 +161,9 @@ broken_response(int n)
         fail("the call returned %02x", ret);
     check_true(sim_now - begin < 60 * SECOND);
     check_true(sim_logged("xen: xvde: backend "));
+    if (!bad->keep_mapped && (bad_response == producer_jumps
+                              || bad_response == producer_jumps_far))
+        check_true(sim_logged("has an impossible response index"));
     check_good();
     // the disk is dead
     begin = sim_now;
