@@ -76,6 +76,7 @@ fuzz(void)
             be->mode = "r";
         }
         be->early = kind & 16;
+        be->indirect = i % 2 ? 0 : 256;
         if (kind & 32)
             be->hotplug = input_byte() * 30 * MS;
         if (kind & 64)

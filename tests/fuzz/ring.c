@@ -56,8 +56,12 @@ fuzz(void)
     struct backend *bad = sim_disk(51776), *good = sim_disk(51792);
     bad->domid = 1;
     good->domid = 2;
-    if (input_byte() & 1)
+    u8 kind = input_byte();
+    if (kind & 1)
         bad->hook_response = respond;
+    if (kind & 2)
+        bad->indirect = 0;
+    bad->no_indirect = kind & 4;
     sim_boot_unchecked();
     bad->hook_response = respond;
     int calls;

@@ -4,7 +4,7 @@
 
 #include "input.h" // input_text
 
-static char texts[4][XENSTORE_PAYLOAD_MAX + 1];
+static char texts[5][XENSTORE_PAYLOAD_MAX + 1];
 
 // A value for a node, or nothing.
 static const char *
@@ -56,6 +56,9 @@ fuzz(void)
             continue;
         store_printf("", "/local/domain/7/device/vbd/%s", name);
     }
+    be->indirect_text = value(4, NULL);
+    if (be->indirect_text)
+        be->indirect = strtoul(be->indirect_text, NULL, 10);
     sim_boot_unchecked();
     if (!sim_drive(good))
         fail("the good disk is no drive");
