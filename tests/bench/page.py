@@ -60,8 +60,9 @@ back, to the last hypercall.
 
 Milliseconds of a read of 2 MiB with `O_DIRECT`, as much as the layer reads at a time, by Linux's blkfront
 with each form of requests alone: *plain* ones of 11 pages on a ring of one page, as the layer makes
-them; *indirect* ones of 256 pages; plain ones with *persistent* grants, whose data Linux copies; a
-ring of *16 pages*. QEMU has no indirect requests: that column is plain there.
+them for a backend that knows no others; *indirect* ones of 256 pages (the layer makes them of 64);
+plain ones with *persistent* grants, whose data Linux copies; a ring of *16 pages*. QEMU has no
+indirect requests: that column is plain there.
 
 """,
 "testspeed": """
