@@ -59,22 +59,22 @@ class Counter:
         """Take one record."""
         if event in EXIT:
             self.counts["exits"] += 1
-            if words[0] == CR0_WRITE:
-                self.end_call()         # the mode changes: into or out of the BIOS's 32-bit code
         elif event in PORT and words[0] == DEBUG_PORT:
             self.counts["exits"] -= 1
             self.print(chr(words[1] & 0xff))
         elif device_model(event, words):
             self.counts["device model"] += 1
         elif event == HYPERCALL:
+            if words[0] == MEMORY_OP:
+                self.end_attach()       # pages are mapped: the next one begins
             self.counts["hypercalls"] += 1
             self.counts["event channel"] += words[0] == EVENT_CHANNEL_OP
             self.call.append((words[0], now))
         elif event in (GRANT_MAP, GRANT_UNMAP):
             self.call.append((event, now))
 
-    def end_call(self):
-        """If the call attached, keep how long its parts took."""
+    def end_attach(self):
+        """If the backend has mapped pages and given them back, keep how long the parts took."""
         maps, unmaps = ([now for what, now in self.call if what == event]
                         for event in (GRANT_MAP, GRANT_UNMAP))
         if len(maps) > 1 and len(unmaps) > 1 and MEMORY_OP in dict(self.call):
@@ -82,19 +82,24 @@ class Counter:
             self.counts["attaches"] += 1
             self.attaches.append((maps[1] - self.call[0][1], unmaps[-2] - maps[1],
                                   self.call[-1][1] - unmaps[-2]))
-        self.call = []
+            self.call = []
 
     def print(self, letter):
         """The program prints: a line that begins with BENCH ends a row."""
         if letter != "\n":
             self.line += letter
             return
+        if self.line.startswith("BENCH"):
+            self.end_attach()
+            self.call = []
         match = re.match(r"BENCH (\S+ \d+) calls=(\d+)", self.line)
         if match:
             self.rows[match[1]] = {what: count / int(match[2])
                                    for what, count in self.counts.items()}
         if self.line.startswith("BENCH"):
             self.counts.clear()
+        if self.line.startswith("BENCH khz"):
+            self.attaches.clear()       # those of POST
         self.line = ""
 
     def measures(self, khz):

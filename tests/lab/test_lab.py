@@ -121,6 +121,11 @@ def test_c_xenstored_can_be_chosen():
         assert other.run("ps -C xenstored -o comm=").split() == ["xenstored"]
 
 
+def heed_interrupts():
+    """A shell lets what it starts in the background ignore SIGINT, and so this process may too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_nothing_is_left_when_the_process_is_ended(ending):
     program = textwrap.dedent("""
@@ -130,7 +135,8 @@ def test_nothing_is_left_when_the_process_is_ended(ending):
             lab.run("sleep 100", timeout=100)
         """)
     with subprocess.Popen([sys.executable, "-c", program], cwd=HERE, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                          preexec_fn=heed_interrupts) as process:
         line = process.stdout.readline()
         while line.startswith("lab:"):
             line = process.stdout.readline()
