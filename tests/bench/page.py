@@ -126,6 +126,8 @@ memory for its cache, and never more than 4 MiB.
 {ovmf}
 - GRUB in PVH calls no BIOS, so it has no part in the rows of int13 and POST.
 - IDE and AHCI with qdisk: an emulated disk does not use its PV backend.
+- Eight guests that start together: dom0 then has so little of the CPU that a backend may take more than
+  5 s to close, which the layer counts as a failure.
 - Real hardware, real disks, and more than one CPU.
 """,
 }
@@ -306,7 +308,7 @@ def text_of(results):
                               [("testspeed", name) for name in ("big", "small", "first to last")]),
         "profile": measures(results, ["ms", *KINDS], [("profile", kind) for kind in KINDS]),
         "load": loads(results), "post": counts(results, "post", (1, 4, 16), "post", "disks"),
-        "together": counts(results, "together", (1, 4, 8), "all", "guests"),
+        "together": counts(results, "together", (1, 4), "all", "guests"),
         "memory": measures(results, ["MiB", "of 128", "of 512"],
                            [("memory 128", "usable"), ("memory 512", "usable")]),
         "end": "",
