@@ -126,8 +126,8 @@ memory for its cache, and never more than 4 MiB.
 {ovmf}
 - GRUB in PVH calls no BIOS, so it has no part in the rows of int13 and POST.
 - IDE and AHCI with qdisk: an emulated disk does not use its PV backend.
-- Eight guests that start together: dom0 then has so little of the CPU that a backend may take more than
-  5 s to close, which the layer counts as a failure.
+- Eight guests that start together: tried once, when the layer waited 5 s for a backend's state. dom0 had
+  so little of the CPU that three of them lost their disk; the layer waits for 30 s since.
 - Real hardware, real disks, and more than one CPU.
 """,
 }

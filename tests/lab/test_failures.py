@@ -55,11 +55,11 @@ STALLED = {
     "51904": ({"backend": {"state": "x"}, "states": ""},
               "xvdm: the backend's state cannot be read", "1"),
     # what the backend may still use is not taken back
-    "51856": ({"states": "2--"}, "xvdj: backend did not close in 5 s (state 2)", "6"),
+    "51856": ({"states": "2--"}, "xvdj: backend did not close in 30 s (state 2)", "6"),
     "51872": ({"states": "24-", "backend": {"sectors": "0"}},
-              "xvdk: backend did not close in 5 s (state 4)", "6"),
+              "xvdk: backend did not close in 30 s (state 4)", "6"),
     "51888": ({"backend": {"state": "4"}, "states": ""},
-              "xvdl: backend did not close in 5 s (state 4)", "6"),
+              "xvdl: backend did not close in 30 s (state 4)", "6"),
 }
 
 
@@ -185,7 +185,7 @@ def test_post_gets_a_disk_out_of_each_two_states(lab, blob, guest_disk, first):
     said, after = layer_lines(guest), View(guest)
     # these answer the close of what a former owner left, but do not get ready after it
     never = {name: ("1", f"{name}: backend did not get ready in 10 s (state 1)") if frontend == 1
-             else ("6", f"{name}: backend did not get ready in 5 s (state 6)")
+             else ("6", f"{name}: backend did not get ready in 30 s (state 6)")
              for name, (frontend, backend) in owned.items() if backend == 1}
     good = [f"{name}: {vbd_number(name)}, 5 MiB, fake in domain 0, read-write"
             for name in owned.keys() - never.keys()]

@@ -153,8 +153,8 @@ def test_sticky_mode_closes_before_a_reset(lab, sticky, guest_disk):
 # What the frontend has written (owner.py) -> the layer's refusal, or None where it gets the disk
 STALE = {
     "phy": {"4": None, "3": None, "45": None, "46": None, "41": None, "2": None,
-            "40": "backend did not close in 5 s (state 4)",
-            "4-": "backend did not close in 5 s (state 4)"},
+            "40": "backend did not close in 30 s (state 4)",
+            "4-": "backend did not close in 30 s (state 4)"},
     "qdisk": {"4": None, "3": None, "45": None, "46": None, "41": None, "2": None,
               "40": None, "4-": None},
 }

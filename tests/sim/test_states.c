@@ -140,7 +140,7 @@ TEST(post_gives_up_on_a_backend_that_does_not_connect)
 TEST(backend_that_does_not_close_keeps_state_6_and_its_grants)
 {
     post_without_state(XenbusStateClosed);
-    check_true(sim_logged("xen: xvde: backend did not close in 5 s (state 4)"));
+    check_true(sim_logged("xen: xvde: backend did not close in 30 s (state 4)"));
     char path[128];
     snprintf(path, sizeof(path), "%s/state", backends[0]->frontend);
     check_string(store_read(path), "6");
@@ -158,7 +158,7 @@ TEST(post_leaves_a_disk_alone_whose_backend_keeps_a_former_owners_pages)
     sim_boot_unchecked();
     check_true(!sim_drive(stuck));
     check_true(sim_drive(be));
-    check_true(sim_logged("xen: xvde: backend did not close in 5 s"));
+    check_true(sim_logged("xen: xvde: backend did not close in 30 s"));
     check_equal(stuck->connects, 0);
 }
 
@@ -207,6 +207,8 @@ close_late(void *arg)
     backend_set_state(late, XenbusStateClosed);
 }
 
+static u64 closes_after = 40 * SECOND;
+
 static int
 closes_late(struct backend *be, int state)
 {
@@ -214,7 +216,7 @@ closes_late(struct backend *be, int state)
         return state;
     late = be;
     sim_cancel(close_late, NULL);
-    sim_at(sim_now + 8 * SECOND, close_late, NULL);
+    sim_at(sim_now + closes_after, close_late, NULL);
     return -1;
 }
 
@@ -225,11 +227,24 @@ TEST(backend_that_closes_late_is_taken_up_again_by_the_next_int13)
     be->hook_state = closes_late;
     // what was read counts, though the close failed
     check_equal(sim_read_unchecked(be, 1000, 10), 0);
-    check_true(sim_logged("backend did not close in 5 s"));
+    check_true(sim_logged("backend did not close in 30 s"));
     check_true(sim_read_unchecked(be, 50000, 10) == 0
-               || sim_logged("backend did not close in 5 s"));
-    sim_pass(10 * SECOND);
+               || sim_logged("backend did not close in 30 s"));
+    sim_pass(50 * SECOND);
     check_equal(sim_read(be, 60000, 10), 0);
+}
+
+// Many guests that start at the same time leave dom0 little: a close that takes
+// long there is no reason to lose a disk.
+TEST(backend_of_a_busy_domain_is_waited_for)
+{
+    struct backend *be = sim_disk(51776);
+    closes_after = 20 * SECOND;
+    be->hook_state = closes_late;
+    sim_boot();
+    check_true(sim_drive(be));
+    be->hook_state = closes_late;
+    check_equal(sim_read(be, 50000, 10), 0);
 }
 
 TEST(device_whose_close_failed_is_left_alone_once_an_os_has_taken_it)
@@ -365,7 +380,7 @@ vanish_at(int n)
     sim_at(sim_now + n * 40 * US, vanish, be);
     u64 begin = sim_now;
     sim_read_unchecked(be, 1000, 10);
-    check_true(sim_now - begin < 60 * SECOND);
+    check_true(sim_now - begin < 100 * SECOND);
     sim_pass(SECOND);
     check_true(sim_read_unchecked(be, 50000, 10) != 0);
     check_equal(sim_read_unchecked(other, 50000, 10), 0);
@@ -383,7 +398,7 @@ TEST(backend_that_cannot_be_opened_again_is_found_out_in_post)
     sim_boot_unchecked();
     check_true(!sim_drive(be));
     check_true(sim_drive(other));
-    check_true(sim_logged("xvde: backend did not get ready in 5 s (state 6)"));
+    check_true(sim_logged("xvde: backend did not get ready in 30 s (state 6)"));
 }
 
 static int unreadable;
