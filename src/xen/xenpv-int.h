@@ -10,8 +10,8 @@
 struct drive_s;
 
 // Time limits in ms.
-#define XEN_LIMIT_POST     10000 // whatever the backend is to do, in POST
-#define XEN_LIMIT_STATE    30000 // a state of the backend, later, and when closing
+#define XEN_LIMIT_POST     10000 // an attach or a block request, in POST
+#define XEN_LIMIT_STATE    30000 // an attach later, and a close at any time
 #define XEN_LIMIT_IO       30000 // a block request
 #define XEN_LIMIT_STORE     5000 // a reply of xenstored
 #define XEN_LIMIT_STALLED    500 // the same, after one that did not come
