@@ -366,24 +366,34 @@ queue_write(struct xendisk_s *disk, struct transfer_s *todo
     return ret;
 }
 
+// Read a number that the backend publishes; it is as it was if it does not.
+static int
+read_property(struct xendisk_s *disk, const char *name, u64 *value)
+{
+    if (xenstore_read_number(disk->bus.backend, name, value) >= 0)
+        return 0;
+    dprintf(1, "xen: %s: no usable number in \"%s\" of its backend\n"
+            , disk->name, name);
+    return -1;
+}
+
 // Make the backend bring what it has to the disk. A backend without flush and
 // barrier has no volatile cache (blkif.h, "feature-flush-cache").
 static int
 flush(struct xendisk_s *disk)
 {
-    u64 feature;
-    u8 operation = BLKIF_OP_FLUSH_DISKCACHE;
-    if (xenstore_read_number(disk->bus.backend, "feature-flush-cache", &feature)
-        || !feature) {
-        operation = BLKIF_OP_WRITE_BARRIER;
-        if (xenstore_read_number(disk->bus.backend, "feature-barrier", &feature)
-            || !feature)
-            return 0;
-    }
+    u64 flush = 0, barrier = 0;
+    if (read_property(disk, "feature-flush-cache", &flush)
+        || (!flush && read_property(disk, "feature-barrier", &barrier)))
+        return -1;
+    if (!flush && !barrier)
+        return 0;
     s16 failed = 0;
     struct window_s window;
     window.count = 0;
-    blkring_queue(&disk->ring, operation, 0, 0, NULL, &failed);
+    blkring_queue(&disk->ring, flush ? BLKIF_OP_FLUSH_DISKCACHE
+                                     : BLKIF_OP_WRITE_BARRIER
+                  , 0, 0, NULL, &failed);
     if (window_wait(disk, &window))
         return -1;
     if (!failed || failed == BLKIF_RSP_EOPNOTSUPP)
@@ -643,18 +653,6 @@ read_kind(struct xendisk_s *disk)
     if (!params || !*params || params[strlen(params) - 1] == ':')
         return refuse(disk, "no medium");
     return 0;
-}
-
-// Read a number that the backend publishes, if it does.
-static int
-read_property(struct xendisk_s *disk, const char *name, u64 *value)
-{
-    if (!xenstore_read(disk->bus.backend, name)
-        || !xenstore_read_number(disk->bus.backend, name, value))
-        return 0;
-    dprintf(1, "xen: %s: \"%s\" of its backend is no usable number\n"
-            , disk->name, name);
-    return -1;
 }
 
 // Read what the backend publishes when it is connected (blkif.h, "Backend

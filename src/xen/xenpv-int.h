@@ -169,11 +169,11 @@ void xenstore_persist(void);
 int xenstore_receive(u32 id, const char **reply);
 
 // Read `dir`/`name`, up to XENSTORE_PAYLOAD_MAX bytes. Returns null if there
-// is no such node.
+// is no such node, or no proper reply came.
 const char *xenstore_read(const char *dir, const char *name);
 
-// Read a node that holds a decimal number and nothing else.
-// Returns 0, or -1 if it does not exist or is something else.
+// Read a node that holds a decimal number and nothing else. Returns 0, 1 if
+// there is no such node, or -1 if it is something else or no proper reply came.
 int xenstore_read_number(const char *dir, const char *name, u64 *value);
 
 // List a directory: NUL-terminated names one after the other in *names.

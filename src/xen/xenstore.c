@@ -358,6 +358,8 @@ xenstore_read_number(const char *dir, const char *name, u64 *value)
 {
     const char *text;
     int len = request(XS_READ, dir, name, NULL, &text);
+    if (len < 0 && !strcmp(text, "ENOENT"))
+        return 1;
     return parse_number(text, len, value);
 }
 

@@ -225,9 +225,9 @@ complete(void *arg)
     case BLKIF_OP_WRITE_BARRIER:
         if (!(op == BLKIF_OP_WRITE_BARRIER ? be->barrier : be->flush))
             status = BLKIF_RSP_EOPNOTSUPP;
-        else if (be->fail_flush)
-            status = be->fail_flush;
         else
+            status = be->fail_flush;
+        if (status == BLKIF_RSP_OKAY || be->fail_flush == BLKIF_RSP_EOPNOTSUPP)
             be->dirty = 0;
         break;
     }

@@ -26,7 +26,7 @@ causes(int n)
     static char text[16];
     static const char *const stalls[] = { "no reply of xenstored", "did not " };
     static const char *const nodes[] = {
-        "no usable ", "is no usable number", "cannot be read", "there is no backend",
+        "no usable ", "cannot be read", "there is no backend",
         "somebody else owns it", "xenstore", "could not switch", "gives no size",
         "no BIOS can use", "not a number", "still maps our pages",
     };

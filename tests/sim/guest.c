@@ -258,6 +258,9 @@ sim_write_unchecked(struct backend *be, u64 lba, u32 count)
     if (ret)
         // nobody was promised anything
         be->dirty = 0;
+    int denied = store.error && !strcmp(store.error, "ENOENT");
+    if (be->dirty && (be->flush || be->barrier) && !denied)
+        fail("vbd %u: a write was reported without a flush", be->vbd);
     for (i = 0; i < count; i++) {
         written_data(be, lba + i, generation, copy);
         check_memory(buf + i * 512, copy, 512);

@@ -480,6 +480,39 @@ TEST(flush_that_fails_is_reported)
     check_equal(sim_write(be, 1010, 5), 0);
 }
 
+// The store does not say whether there is something to flush: the write may be
+// lost, and is not reported as done.
+static const char *mute_node;
+static int mute;
+
+static int
+keep_silent(struct store_request *request)
+{
+    return mute_node && strstr(request->path, mute_node) ? mute : STORE_NORMAL;
+}
+
+static void
+unknown_flush(int n)
+{
+    struct backend *be = sim_disk(51776);
+    be->flush = n % 2;
+    be->barrier = 1;
+    sim_boot();
+    mute_node = n % 2 ? "feature-flush-cache" : "feature-barrier";
+    mute = n / 2 ? STORE_ERROR : STORE_IGNORE;
+    store.hook = keep_silent;
+    check_true(sim_write_unchecked(be, 1010, 5) != 0);
+    check_true(sim_logged(mute_node));
+    mute_node = NULL;
+    check_equal(sim_write(be, 1010, 5), 0);
+    check_equal(be->dirty, 0);
+}
+
+TEST(write_fails_if_nobody_says_whether_it_needs_a_flush)
+{
+    check_each(4, unknown_flush);
+}
+
 static void
 not_supported(int n)
 {
@@ -616,6 +649,28 @@ odd_sector_size(int n)
 TEST(backend_with_sectors_of_odd_size_is_refused)
 {
     check_each(16, odd_sector_size);
+}
+
+static void
+unknown_property(int n)
+{
+    static const char *const nodes[] = { "/sectors", "/sector-size", "/info" };
+    struct backend *be = sim_disk(51776);
+    be->sector_size = 4096;
+    mute_node = nodes[n % 3];
+    mute = n / 3 ? STORE_ERROR : STORE_LATE;
+    store.hook = keep_silent;
+    good = sim_disk(51792);
+    sim_boot_unchecked();
+    check_true(!sim_drive(be));
+    check_true(sim_logged(mute_node + 1));
+}
+
+// What is not known is not guessed: reads of 512 bytes fail where sectors are
+// larger.
+TEST(disk_whose_properties_cannot_be_read_is_left_out)
+{
+    check_each(6, unknown_property);
 }
 
 static void

@@ -220,7 +220,16 @@ TEST(store_number_is_decimal_digits_and_nothing_else)
     digits[XENSTORE_PAYLOAD_MAX] = 0;
     store_write("/x/number", digits);
     check_equal(xenstore_read_number("/x", "number", &value), -1);
-    check_equal(xenstore_read_number("/x", "nothing", &value), -1);
+    value = 0x5555;
+    check_equal(xenstore_read_number("/x", "nothing", &value), 1);
+    store_write("/x/number", "17");
+    store.fault_at = store.requests + 1;
+    store.fault = STORE_ERROR;
+    check_equal(xenstore_read_number("/x", "number", &value), -1);
+    store.fault_at = store.requests + 1;
+    store.fault = STORE_IGNORE;
+    check_equal(xenstore_read_number("/x", "number", &value), -1);
+    check_equal(value, 0x5555);
     close_store();
 }
 
@@ -389,6 +398,66 @@ strays(int n)
 TEST(store_replies_to_somebody_else_are_dropped)
 {
     check_each(20, strays);
+}
+
+// Of the last stray only a part has come, or it cannot be a message.
+static void
+broken_stray(int n)
+{
+    struct xsd_sockmsg msg = { XS_WATCH_EVENT, 0, 0, n == 2 ? 5000 : 100 };
+    u32 first = n ? sizeof(msg) + 20 : 5;
+    char stray[sizeof(msg) + 100] = "";
+    memcpy(stray, &msg, sizeof(msg));
+    sim_prepare();
+    store_raw(stray, first);
+    sim_pass(MS);
+    check_equal(xen_platform_init(), 0);
+    check_equal(xenstore_setup(), 0);
+    store_write("/x/a", "first");
+    check_equal(xenstore_open(), 0);
+    if (n == 2)
+        check_true(sim_logged("message of 5000 bytes is impossible"));
+    else
+        store_raw(stray + first, sizeof(stray) - first);
+    const char *text = xenstore_read("/x", "a");
+    if (n == 2)
+        check_true(!text);
+    else
+        check_string(text, "first");
+    check_true(sim_now < 12 * SECOND);
+    if (n != 2)
+        close_store();
+}
+
+TEST(stray_reply_that_comes_in_parts_is_dropped_when_all_of_it_is_there)
+{
+    check_each(3, broken_stray);
+}
+
+static void
+send_another(void *arg)
+{
+    struct xsd_sockmsg msg = { XS_WATCH_EVENT, 0, 0, 0 };
+    store_raw(&msg, sizeof(msg));
+    sim_at(sim_now + MS / 10, send_another, NULL);
+}
+
+static int
+flood(struct store_request *request)
+{
+    send_another(NULL);
+    return STORE_IGNORE;
+}
+
+TEST(flood_of_messages_without_the_reply_is_given_up_at_the_limit)
+{
+    open_store();
+    store.hook = flood;
+    u64 begin = sim_now;
+    check_true(!xenstore_read("/x", "a"));
+    check_true(sim_now - begin > 4 * SECOND);
+    check_true(sim_now - begin < 6 * SECOND);
+    check_true(sim_logged("no reply of xenstored"));
 }
 
 // Indices that no ring can have.
