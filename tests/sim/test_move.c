@@ -6,6 +6,7 @@
 #include "sim.h" // hv_move
 
 #include <sys/mman.h>
+#include <xen/errno.h>
 
 static int steps_left;
 static u32 *steps;
@@ -83,6 +84,32 @@ TEST(move_in_the_middle_of_a_read_is_not_noticed)
     check_each(1, count_calls);
     check_true(*steps > 50);
     check_each(*steps, move_in_call);
+}
+
+// Xen knows the numbers of event channels only as far as a domain has used them.
+static int
+knows_few_ports(u32 nr, u32 op, void *arg, int *ret)
+{
+    if (nr != __HYPERVISOR_event_channel_op || op != EVTCHNOP_status
+        || hv.ports[((struct evtchn_status*)arg)->port].state)
+        return 0;
+    *ret = -XEN_EINVAL;
+    return 1;
+}
+
+static void
+move_to_few_ports(int n)
+{
+    hv.hook = knows_few_ports;
+    move_in_call(n);
+}
+
+TEST(move_to_a_domain_with_fewer_event_channels_is_not_noticed)
+{
+    alloc_steps();
+    reading = 1;
+    check_each(1, count_calls);
+    check_each(*steps, move_to_few_ports);
 }
 
 static void

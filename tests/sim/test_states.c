@@ -197,6 +197,28 @@ TEST(close_that_did_not_come_to_its_end_is_finished_by_the_next_int13)
     check_each(2, close_without_end);
 }
 
+static int
+refuse_reads(struct store_request *request)
+{
+    return request->msg.type == XS_READ ? STORE_ERROR : STORE_NORMAL;
+}
+
+TEST(close_that_did_not_come_to_its_end_waits_until_the_states_can_be_read)
+{
+    struct backend *be = sim_disk(51776);
+    sim_boot();
+    refusals = 3;
+    refusal = STORE_ERROR;
+    store.hook = refuse_state_1;
+    check_equal(sim_read_unchecked(be, 1000, 10), 0);
+    store.hook = refuse_reads;
+    check_true(sim_read_unchecked(be, 90000, 10) != 0);
+    check_true(sim_logged("xen: xvde: no usable backend path"));
+    check_equal(be->connects, 2);
+    store.hook = NULL;
+    check_equal(sim_read(be, 90000, 10), 0);
+}
+
 // Close late: the limit has passed when the backend follows.
 static struct backend *late;
 
