@@ -2,6 +2,8 @@
 //
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
+#include "config.h" // hw/pic.h
+#include "hw/pic.h" // pic_irqmask_read
 #include "hypercall.h" // xen_hypercall2
 #include "stacks.h" // yield
 #include "util.h" // in_post
@@ -29,31 +31,62 @@ system_time(void)
     return version & 1 || time->version != version ? 0 : now;
 }
 
-// Sleep until an event on `port`, but for at most `us` microseconds.
+// Let Xen wake us at an event on `port`, or when its time is `timeout`. It does
+// so at once while an interrupt is pending.
+//
+// A domain that is restored right here has another clock: then Xen must not wait
+// for the old one's time. So it reads the port where there is a hole then, in a
+// place that only PV guests use otherwise.
 static void
-doze(evtchn_port_t port, u32 us)
+sleep_until(evtchn_port_t port, u64 timeout)
 {
-    u64 begin = rdtscll(), now = in_post() ? 0 : system_time();
+    unsigned long *place = &xen_info->arch.max_pfn, kept = *place;
+    *place = port;
+    struct sched_poll poll = { .nr_ports = 1, .timeout = timeout };
+    set_xen_guest_handle(poll.ports, (evtchn_port_t *)place);
+    xen_hypercall2(__HYPERVISOR_sched_op, SCHEDOP_poll, (u32)&poll);
+    *place = kept;
+}
+
+// Sleep until an event on `port`, or until `us` microseconds have passed since
+// the TSC was `start`.
+static void
+doze(evtchn_port_t port, u64 start, u32 us)
+{
+    u64 begin = rdtscll(), passed = begin - start, now = system_time();
+    if (passed >= xen_ticks(us))
+        return;
     if (now) {
-        // A domain that is restored right here has another clock: then Xen must
-        // not wait for the old one's time. So it reads the port where there is
-        // a hole then, in a place that only PV guests use otherwise.
-        unsigned long *place = &xen_info->arch.max_pfn, kept = *place;
-        *place = port;
-        struct sched_poll poll = { .nr_ports = 1, .timeout = now + us * 1000 };
-        set_xen_guest_handle(poll.ports, (evtchn_port_t *)place);
-        xen_hypercall2(__HYPERVISOR_sched_op, SCHEDOP_poll, (u32)&poll);
-        *place = kept;
+        us -= (u32)passed / xen_tsc_mhz;
+        u64 timeout = now + us * 1000;
+        sleep_until(port, timeout);
         if (xenevtchn_clear(port) || rdtscll() - begin >= xen_ticks(us))
             return;
-        // nobody sleeps while an interrupt is pending: let it in
+        // an interrupt is pending: let it in
+        if (in_post()) {
+            // which is the main thread's task, later
+            u16 mask = pic_irqmask_read();
+            pic_irqmask_write(0xffff);
+            sleep_until(port, timeout);
+            pic_irqmask_write(mask);
+            xenevtchn_clear(port);
+            return;
+        }
         yield();
     }
     xen_hypercall2(__HYPERVISOR_sched_op, SCHEDOP_yield, 0);
 }
 
 // How often a wait looks whether the domain is the same.
-#define BREATH_US 50000
+#define BREATH_US  50000
+
+// A nap is a 16th of what a wait has lasted, within these limits: who waits for
+// long must not keep the others from their work by looking all the time.
+#define NAP_MIN_US   2000
+#define NAP_EVENT_US 4000 // if an event is going to end it
+#define NAP_MAX_US   20000
+// The same in POST, while other threads want their turn.
+#define NAP_POST_US  4000
 
 void
 xenwait_start(struct xenwait_s *wait, u32 ms, evtchn_port_t port)
@@ -62,11 +95,12 @@ xenwait_start(struct xenwait_s *wait, u32 ms, evtchn_port_t port)
     wait->left = ms * xen_ticks(1000);
     wait->breath = wait->left;
     wait->port = port;
+    wait->nap = port ? NAP_EVENT_US : NAP_MIN_US;
 }
 
-// Wait for a moment, of at most `us` microseconds.
+// Wait for a moment, which ends `us` microseconds after the TSC was `start`.
 static int
-xenwait_for(struct xenwait_s *wait, u32 us)
+xenwait_until(struct xenwait_s *wait, u64 start, u32 us)
 {
     u64 now = rdtscll(), passed = now - wait->last;
     wait->last = now;
@@ -82,17 +116,20 @@ xenwait_for(struct xenwait_s *wait, u32 us)
         if (xen_platform_moved())
             return -1;
     }
-    if (in_post() && !wait->port)
+    if (wait->nap < NAP_MAX_US)
+        wait->nap += wait->nap / 16;
+    if (in_post() && !wait->port) {
         yield();
-    else
-        doze(wait->port ?: xen_marker_port(), us);
+        us = us < NAP_POST_US ? us : NAP_POST_US;
+    }
+    doze(wait->port ?: xen_marker_port(), start, us);
     return 0;
 }
 
 int
 xenwait_step(struct xenwait_s *wait)
 {
-    return xenwait_for(wait, 1000);
+    return xenwait_until(wait, rdtscll(), wait->nap);
 }
 
 int
@@ -100,7 +137,7 @@ xenwait_pause(struct xenwait_s *wait, u32 us)
 {
     u64 start = rdtscll();
     do
-        if (xenwait_for(wait, us))
+        if (xenwait_until(wait, start, us))
             return -1;
     while (rdtscll() - start < xen_ticks(us));
     return 0;

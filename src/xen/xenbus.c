@@ -12,9 +12,6 @@
 // How often a change of state is tried.
 #define SWITCH_TRIES 3
 
-// While nothing changes, read the backend's state so often.
-#define STATE_PAUSE_US 500
-
 // Nodes of the frontend's directory that are there only while it is attached.
 static const char ring_ref_node[] = "ring-ref", port_node[] = "event-channel"
                   , protocol_node[] = "protocol", state_node[] = "state";
@@ -63,7 +60,7 @@ wait_backend(struct xenbus_s *bus, int wanted, u32 limit, const char *what)
             return 0;
         if (late)
             break;
-        late = xenwait_pause(&wait, STATE_PAUSE_US);
+        late = xenwait_pause(&wait, wait.nap);
     }
     if (!xen_platform_moved())
         dprintf(1, "xen: %s: backend did not %s in %u s (state %u)\n"

@@ -97,6 +97,8 @@ struct xenwait_s {
     u64 left;      // ticks until the deadline
     u64 breath;    // what was left when rare things were done last
     evtchn_port_t port; // announces what is waited for; 0: nothing does
+    u32 nap;       // how long to sleep at most now, in us: the longer a wait,
+                   // the rarer its looks
 };
 
 // Start a wait of at most `ms` ms for something that is announced on `port`,
@@ -105,10 +107,9 @@ struct xenwait_s {
 // the caller must not hold anything shared.
 void xenwait_start(struct xenwait_s *wait, u32 ms, evtchn_port_t port);
 
-// Sleep until an event comes, or for a millisecond (in POST: let the other side
-// run for a moment); interrupts are let in where they disturb this. Returns 0 as
-// long as it is worth to look again; then -1, as the deadline has passed or the
-// domain has moved.
+// Sleep until an event comes, or for a nap; interrupts are let in where they
+// disturb this. Returns 0 as long as it is worth to look again; then -1, as the
+// deadline has passed or the domain has moved.
 int xenwait_step(struct xenwait_s *wait);
 
 // The same, for `us` microseconds and without a look at what was waited for.

@@ -256,7 +256,7 @@ def together(bench, column, count):
             bench.lab, f"bench{number}", column.disks([device]),
             **bench.settings(column, memory=96))) for number, device in enumerate(devices)]
         for _ in courses:
-            seconds, _ = courses[0].wait(r"^\d+[)] BENCH kernel$", 300)
+            seconds, _ = courses[0].wait(r"^\d+[)] BENCH kernel$", 900)
     return {"all": seconds}
 
 
@@ -284,6 +284,8 @@ ROWS = [
     Row("post 16", post, ["closed"], 3, (16,)),
     *[Row(f"together {count}", together, ["closed", "sticky", "ahci", "pvh"], 1, (count,))
       for count in (1, 4)],
+    # takes minutes
+    Row("together 8", together, ["closed", "ahci"], 1, (8,)),
     *[Row(f"memory {mib}", memory, ["closed", "ahci"], 1, (mib,)) for mib in (128, 512)],
 ]
 

@@ -102,8 +102,8 @@ sim_progress(void)
     last_progress = sim_now;
 }
 
-void
-sim_idle(void)
+static void
+idle_until(u64 end)
 {
     u64 idle = (sim_now - last_progress) / 8;
     if (idle < IDLE_MIN)
@@ -111,6 +111,8 @@ sim_idle(void)
     if (idle > IDLE_MAX)
         idle = IDLE_MAX;
     u64 until = sim_now + idle;
+    if (until > end && end > sim_now)
+        until = end;
     if (events && events->when < until)
         until = events->when > sim_now + IDLE_MIN ? events->when
                 : sim_now + IDLE_MIN;
@@ -118,7 +120,14 @@ sim_idle(void)
     run_events();
 }
 
+void
+sim_idle(void)
+{
+    idle_until(-1);
+}
+
 u64 sim_tick = 55 * MS;
+u16 sim_irq_mask = SIM_IRQ_MASK;
 static u64 last_interrupt;      // when interrupts were let in
 
 void
@@ -126,9 +135,9 @@ sim_sleep(evtchn_port_t port, u64 until)
 {
     int naps = 0;
     while (!(port && hv_is_pending(port)) && (sim_now < until || !naps++)) {
-        if (sim_tick && sim_now - last_interrupt >= sim_tick)
+        if (sim_tick && sim_now - last_interrupt >= sim_tick && !(sim_irq_mask & 1))
             return;
-        sim_idle();
+        idle_until(until);
     }
 }
 
@@ -519,15 +528,28 @@ run_thread(void (*func)(void *), void *data)
 
 void (*sim_interrupt)(void);
 
+u16
+pic_irqmask_read(void)
+{
+    return sim_irq_mask;
+}
+
+void
+pic_irqmask_write(u16 mask)
+{
+    sim_irq_mask = mask;
+}
+
 void
 yield(void)
 {
     if (current == &main_thread) {
+        check_equal(sim_irq_mask, SIM_IRQ_MASK);
         last_interrupt = sim_now;
         if (sim_interrupt)
             sim_interrupt();
+        sim_idle();
     }
-    sim_idle();
     switch_to(current->next, 0);
 }
 
@@ -729,6 +751,7 @@ sim_stop(void)
     sim_clear_log();
     sim_now = last_progress = last_interrupt = 0;
     sim_tick = 55 * MS;
+    sim_irq_mask = SIM_IRQ_MASK;
     sim_post = sim_drive_count = sim_window = 0;
     sim_fail_malloc = sim_mallocs = 0;
     sim_high_space = 16 << 20;

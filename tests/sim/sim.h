@@ -55,6 +55,10 @@ void sim_sleep(evtchn_port_t port, u64 until);
 // An interrupt is pending so many ns after interrupts were let in; 0: never.
 extern u64 sim_tick;
 
+// The interrupts that the PIC masks; the timer is not among them.
+#define SIM_IRQ_MASK 0x8eb8
+extern u16 sim_irq_mask;
+
 // Let others act for a moment; they act until the next thing that happens, or
 // for longer and longer as long as nothing does.
 void sim_idle(void);
@@ -131,6 +135,7 @@ struct sim_hv {
     u32 lose_at;                    // notification that is lost
     u32 notifications;
     u32 yields, polls;              // waits so far
+    int mute;                       // events get lost
     u32 overslept;                  // those for a backend without its event
     u64 time_base;                  // Xen's time is this and sim_now
     int tsc_shift;                  // how Xen tells its time: -1..31

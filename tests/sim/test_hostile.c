@@ -266,10 +266,10 @@ static int spoiled;
 static int
 spoil_taken(struct backend *be, struct blkif_response *rsp)
 {
-    // what was pushed a while ago has been taken
+    // what was pushed longer ago than a nap lasts has been taken
     static u64 last;
     RING_IDX i;
-    if (sim_now - last > 2 * MS) {
+    if (sim_now - last > 22 * MS) {
         for (i = be->rsp_prod - 16; i != be->rsp_prod; i++)
             memset(&be->sring->ring[i % 32], 0xa5, sizeof(be->sring->ring[0]));
         spoiled++;
@@ -283,7 +283,7 @@ TEST(response_that_is_changed_after_it_was_taken_changes_nothing)
     boot_two();
     u32 i;
     bad->hook_response = spoil_taken;
-    bad->io_latency = 50 * MS;
+    bad->io_latency = 100 * MS;
     for (i = 0; i < 20; i++) {
         check_equal(sim_read(bad, 5000 + 3000 * i, 1), 0);
         check_equal(sim_write(bad, i * 7, 1), 0);

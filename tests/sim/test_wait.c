@@ -4,6 +4,8 @@
 
 #include "sim.h" // hv
 
+#include <sys/mman.h>
+
 static struct backend *
 boot_one(void)
 {
@@ -64,12 +66,81 @@ TEST(wait_lets_a_pending_interrupt_in)
              , sim_now / MS);
 }
 
-// SeaBIOS's own code in POST lets them in where it may.
-TEST(wait_in_post_lets_no_interrupt_in_while_the_store_is_in_use)
+// Only the main thread can let them in, when it has its turn: until then they are
+// kept from waking the vCPU.
+TEST(wait_in_post_sleeps_while_an_interrupt_is_pending)
 {
-    sim_disk(51776);
+    struct backend *be = sim_disk(51776);
+    be->latency = SECOND;
+    store.latency = 300 * MS;
     sim_boot();
-    check_equal(hv.polls, 0);
+    check_true(sim_drive(be));
+    check_equal(sim_irq_mask, SIM_IRQ_MASK);
+    if (hv.yields > 10 || hv.polls > sim_now / MS / 4)
+        fail("%u yields and %u naps in %llu ms", hv.yields, hv.polls, sim_now / MS);
+}
+
+static u64 last_turn, longest_turn;
+
+static void
+take_turn(void)
+{
+    if (last_turn && sim_now - last_turn > longest_turn)
+        longest_turn = sim_now - last_turn;
+    last_turn = sim_now;
+}
+
+TEST(wait_for_a_state_in_post_gives_others_a_turn_each_few_milliseconds)
+{
+    struct backend *be = sim_disk(51776);
+    be->absent = 1;
+    sim_interrupt = take_turn;
+    sim_boot();
+    check_true(!sim_drive(be));
+    // the simulation's own steps are 20 ms
+    if (longest_turn > 30 * MS)
+        fail("a thread waited %llu ms for its turn", longest_turn / MS);
+}
+
+TEST(wait_looks_the_rarer_the_longer_it_lasts)
+{
+    struct backend *be = boot_one();
+    be->latency = 8 * SECOND;
+    u32 requests = store.requests;
+    check_equal(sim_read(be, 1000, 10), 0);
+    if (store.requests - requests > sim_now / MS / 50)
+        fail("%u requests in %llu ms", store.requests - requests, sim_now / MS);
+}
+
+static u64
+time_read(int mute)
+{
+    struct backend *be = boot_one();
+    hv.mute = mute;
+    be->io_latency = 100 * MS;
+    u64 begin = sim_now;
+    check_equal(sim_read(be, 1000, 10), 0);
+    return sim_now - begin;
+}
+
+static u64 *with_events;
+
+static void
+compare(int n)
+{
+    u64 time = time_read(n);
+    if (!n)
+        *with_events = time;
+    else if (time > *with_events * 3 / 2)
+        fail("%llu ms instead of %llu", time / MS, *with_events / MS);
+}
+
+TEST(wait_without_events_is_not_much_longer)
+{
+    with_events = mmap(NULL, sizeof(u64), PROT_READ | PROT_WRITE
+                       , MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    check_each(1, compare);
+    check_each(2, compare);
 }
 
 TEST(wait_goes_on_while_xen_changes_its_time)
