@@ -106,6 +106,7 @@ TEST(wait_looks_the_rarer_the_longer_it_lasts)
 {
     struct backend *be = boot_one();
     be->latency = 8 * SECOND;
+    sim_tick = 0;
     u32 requests = store.requests;
     check_equal(sim_read(be, 1000, 10), 0);
     if (store.requests - requests > sim_now / MS / 50)
