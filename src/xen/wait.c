@@ -100,7 +100,7 @@ xenwait_start(struct xenwait_s *wait, u32 ms, evtchn_port_t port)
 
 // Wait for a moment, which ends `us` microseconds after the TSC was `start`.
 static int
-xenwait_until(struct xenwait_s *wait, u64 start, u32 us)
+xenwait_for(struct xenwait_s *wait, u64 start, u32 us)
 {
     u64 now = rdtscll(), passed = now - wait->last;
     wait->last = now;
@@ -129,7 +129,7 @@ xenwait_until(struct xenwait_s *wait, u64 start, u32 us)
 int
 xenwait_step(struct xenwait_s *wait)
 {
-    return xenwait_until(wait, rdtscll(), wait->nap);
+    return xenwait_for(wait, rdtscll(), wait->nap);
 }
 
 int
@@ -137,7 +137,7 @@ xenwait_pause(struct xenwait_s *wait, u32 us)
 {
     u64 start = rdtscll();
     do
-        if (xenwait_until(wait, start, us))
+        if (xenwait_for(wait, start, us))
             return -1;
     while (rdtscll() - start < xen_ticks(us));
     return 0;
