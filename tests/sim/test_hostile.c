@@ -660,7 +660,6 @@ unknown_property(int n)
     mute_node = nodes[n % 3];
     mute = n / 3 ? STORE_ERROR : STORE_LATE;
     store.hook = keep_silent;
-    good = sim_disk(51792);
     sim_boot_unchecked();
     check_true(!sim_drive(be));
     check_true(sim_logged(mute_node + 1));
