@@ -49,15 +49,17 @@ sleep_until(evtchn_port_t port, u64 timeout)
 }
 
 // Sleep until an event on `port`, or until `us` microseconds have passed since
-// the TSC was `start`.
+// the TSC was `start`, but no longer than `most`.
 static void
-doze(evtchn_port_t port, u64 start, u32 us)
+doze(evtchn_port_t port, u64 start, u32 us, u32 most)
 {
     u64 begin = rdtscll(), passed = begin - start, now = system_time();
     if (passed >= xen_ticks(us))
         return;
     if (now) {
         us -= (u32)passed / xen_tsc_mhz;
+        if (us > most)
+            us = most;
         u64 timeout = now + us * 1000;
         sleep_until(port, timeout);
         if (xenevtchn_clear(port) || rdtscll() - begin >= xen_ticks(us))
@@ -80,13 +82,16 @@ doze(evtchn_port_t port, u64 start, u32 us)
 // How often a wait looks whether the domain is the same.
 #define BREATH_US  50000
 
-// A nap is a 16th of what a wait has lasted, within these limits: who waits for
+// A nap is a quarter of what a wait has lasted, within these limits: who waits for
 // long must not keep the others from their work by looking all the time.
 #define NAP_MIN_US   2000
 #define NAP_EVENT_US 4000 // if an event is going to end it
-#define NAP_MAX_US   20000
+#define NAP_MAX_US   200000
+// The longest sleep of a nap: time counts in steps of at most BREATH_US,
+// and who sleeps is woken late where many want the CPU.
+#define SLEEP_US      20000
 // The same in POST, while other threads want their turn.
-#define NAP_POST_US  4000
+#define SLEEP_POST_US 4000
 
 void
 xenwait_start(struct xenwait_s *wait, u32 ms, evtchn_port_t port)
@@ -116,20 +121,29 @@ xenwait_for(struct xenwait_s *wait, u64 start, u32 us)
         if (xen_platform_moved())
             return -1;
     }
-    if (wait->nap < NAP_MAX_US)
-        wait->nap += wait->nap / 16;
+    u32 most = SLEEP_US;
     if (in_post() && !wait->port) {
         yield();
-        us = us < NAP_POST_US ? us : NAP_POST_US;
+        most = SLEEP_POST_US;
     }
-    doze(wait->port ?: xen_marker_port(), start, us);
+    doze(wait->port ?: xen_marker_port(), start, us, most);
     return 0;
+}
+
+// The next nap is longer.
+static void
+grow_nap(struct xenwait_s *wait)
+{
+    if (wait->nap < NAP_MAX_US)
+        wait->nap += wait->nap / 4;
 }
 
 int
 xenwait_step(struct xenwait_s *wait)
 {
-    return xenwait_for(wait, rdtscll(), wait->nap);
+    int ret = xenwait_for(wait, rdtscll(), wait->nap);
+    grow_nap(wait);
+    return ret;
 }
 
 int
@@ -140,5 +154,6 @@ xenwait_pause(struct xenwait_s *wait, u32 us)
         if (xenwait_for(wait, start, us))
             return -1;
     while (rdtscll() - start < xen_ticks(us));
+    grow_nap(wait);
     return 0;
 }

@@ -1,6 +1,6 @@
 """Counts what int13 makes a guest do: numbers that do not depend on the machine's speed.
 
-xentrace records the guest's exits to the hypervisor while the program `bench` runs.
+xentrace records the guest's exits to the hypervisor, xenstored (the one in C) its messages.
 """
 
 import collections
@@ -147,6 +147,60 @@ class Profile:
         """{what: ms}; "guest" is what is left."""
         found = {what: self.spent[what] / khz for what in KINDS if what != "guest"}
         return found | {"guest": self.ticks / khz - sum(found.values())}
+
+
+class Boot:
+    """Adds up what happens from SeaBIOS's first line to the kernel's entry."""
+
+    FIRST, LAST = "SeaBIOS (version", "BENCH kernel"
+
+    def __init__(self):
+        self.line, self.counts, self.on = "", collections.Counter(), False
+
+    def take(self, event, _, words):
+        """Take one record."""
+        if event in PORT and words[0] == DEBUG_PORT:
+            self.counts["exits"] -= self.on
+            self.print(chr(words[1] & 0xff))
+        elif self.on:
+            self.counts["exits"] += event in EXIT
+            self.counts["device model"] += device_model(event, words)
+            self.counts["hypercalls"] += event == HYPERCALL
+            self.counts["event channel"] += event == HYPERCALL and words[0] == EVENT_CHANNEL_OP
+
+    def print(self, letter):
+        """The guest prints."""
+        self.line = "" if letter == "\n" else self.line + letter
+        if self.line in (self.FIRST, self.LAST):
+            self.on = self.line == self.FIRST
+
+    def measures(self):
+        """{what: how often}"""
+        return {what: self.counts[what]
+                for what in ("exits", "device model", "hypercalls", "event channel")}
+
+
+class StoreLog:
+    """What xenstored (the one in C) logs of its messages from now on."""
+
+    FILE = "/dev/shm/store"
+
+    def __init__(self, lab):
+        self.lab = lab
+        lab.run(f"xenstore-control logfile {self.FILE}")
+
+    def end(self):
+        """End it; returns {what: how often} of the layer, which begins by listing the disks."""
+        self.lab.run("xenstore-control log off")
+        lines = self.lab.run(f"cat {self.FILE}").splitlines()
+        messages = [match.groups() for match in
+                    (re.match(r"io IN (\S+) \S+ \S+ (\S+) \((.*)", line) for line in lines) if match]
+        start = next((place for place, (_, kind, path) in enumerate(messages)
+                      if (kind, path.rstrip(" )")) == ("DIRECTORY", "device/vbd")), len(messages))
+        ours = [(kind, data) for who, kind, data in messages[start:] if who == messages[start][0]]
+        attaches = [data for kind, data in ours
+                    if kind == "WRITE" and re.match(r"device/vbd/\d+/state 4\b", data)]
+        return {"store requests": len(ours), "attaches": len(attaches)}
 
 
 class Trace:

@@ -13,6 +13,7 @@ import counts
 import disks
 from columns import BY_NAME
 from course import Course, Late
+from lab import Lab
 
 PV = ["closed", "closed qdisk", "sticky", "sticky qdisk"]
 FAST = ["closed", "sticky", "dma", "ahci"]
@@ -181,6 +182,20 @@ def counted(bench, column):
     return found
 
 
+def boot(bench, column):
+    """What a boot of 60 MiB by GRUB makes the guest do, and its messages to xenstored."""
+    with Lab.start("bench-boot", "xenstored") as lab:
+        bench = Bench(lab, bench.blobs, bench.made)
+        device = bench.attach(bench.files / "grub-60.raw")
+        trace, log, counter = counts.Trace(lab), counts.StoreLog(lab), counts.Boot()
+        with bench.course(column, [device], memory=512) as course:
+            course.boot()
+            course.marks(["kernel"], 400)
+            found = log.end()
+            trace.end(counter)
+    return counter.measures() | found
+
+
 def speed(bench, column):
     """GRUB's testspeed, and what GRUB loads after it: seconds and MiB/s."""
     slow = column.name == "ide"
@@ -271,6 +286,7 @@ def memory(bench, column, mib):
 
 ROWS = [
     Row("counts", counted, [*PV, "ide", "dma", "ahci"], 1),
+    Row("boot", boot, ["closed", "sticky", "dma", "ahci"], 1),
     Row("int13", int13, [*PV, "ide", "dma", "ahci", "linux", "linux qdisk"], 3),
     Row("fills", fills, ["linux", "linux qdisk"], 3),
     Row("testspeed", speed, [*PV, "ide", "dma", "ahci", "pvh", "pvh qdisk"], 3),
