@@ -161,7 +161,8 @@ class Boot:
         """Take one record."""
         if event in PORT and words[0] == DEBUG_PORT:
             self.counts["exits"] -= self.on
-            self.print(chr(words[1] & 0xff))
+            if len(words) > 1:      # hvmloader's string instructions have no value here
+                self.print(chr(words[1] & 0xff))
         elif self.on:
             self.counts["exits"] += event in EXIT
             self.counts["device model"] += device_model(event, words)
@@ -194,7 +195,7 @@ class StoreLog:
         self.lab.run("xenstore-control log off")
         lines = self.lab.run(f"cat {self.FILE}").splitlines()
         messages = [match.groups() for match in
-                    (re.match(r"io IN (\S+) \S+ \S+ (\S+) \((.*)", line) for line in lines) if match]
+                    (re.match(r"IN (\S+) \S+ \S+ (\S+) \((.*)", line) for line in lines) if match]
         start = next((place for place, (_, kind, path) in enumerate(messages)
                       if (kind, path.rstrip(" )")) == ("DIRECTORY", "device/vbd")), len(messages))
         ours = [(kind, data) for who, kind, data in messages[start:] if who == messages[start][0]]
