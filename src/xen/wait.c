@@ -82,14 +82,11 @@ doze(evtchn_port_t port, u64 start, u32 us, u32 most)
 // How often a wait looks whether the domain is the same.
 #define BREATH_US  50000
 
-// A nap is a quarter of what a wait has lasted, within these limits: who waits for
-// long must not keep the others from their work by looking all the time.
-#define NAP_MIN_US   2000
-#define NAP_EVENT_US 4000 // if an event is going to end it
-#define NAP_MAX_US   200000
-// The longest sleep of a nap: time counts in steps of at most BREATH_US,
-// and who sleeps is woken late where many want the CPU.
-#define SLEEP_US      20000
+// The first nap of a wait for an event; the next ones are longer by a quarter each.
+#define NAP_US        4000
+// The longest sleep: time counts in steps of at most BREATH_US, and who sleeps is
+// woken late where many want the CPU.
+#define SLEEP_US     20000
 // The same in POST, while other threads want their turn.
 #define SLEEP_POST_US 4000
 
@@ -100,7 +97,7 @@ xenwait_start(struct xenwait_s *wait, u32 ms, evtchn_port_t port)
     wait->left = ms * xen_ticks(1000);
     wait->breath = wait->left;
     wait->port = port;
-    wait->nap = port ? NAP_EVENT_US : NAP_MIN_US;
+    wait->nap = NAP_US;
 }
 
 // Wait for a moment, which ends `us` microseconds after the TSC was `start`.
@@ -130,20 +127,13 @@ xenwait_for(struct xenwait_s *wait, u64 start, u32 us)
     return 0;
 }
 
-// The next nap is longer.
-static void
-grow_nap(struct xenwait_s *wait)
-{
-    if (wait->nap < NAP_MAX_US)
-        wait->nap += wait->nap / 4;
-}
-
 int
 xenwait_step(struct xenwait_s *wait)
 {
-    int ret = xenwait_for(wait, rdtscll(), wait->nap);
-    grow_nap(wait);
-    return ret;
+    u32 us = wait->nap;
+    if (us < SLEEP_US)
+        wait->nap += us / 4;
+    return xenwait_for(wait, rdtscll(), us);
 }
 
 int
@@ -154,6 +144,5 @@ xenwait_pause(struct xenwait_s *wait, u32 us)
         if (xenwait_for(wait, start, us))
             return -1;
     while (rdtscll() - start < xen_ticks(us));
-    grow_nap(wait);
     return 0;
 }

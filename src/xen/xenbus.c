@@ -4,6 +4,7 @@
 
 #include "output.h" // dprintf
 #include "string.h" // strlen
+#include "x86.h" // __fls
 #include "xenpv-int.h" // xenbus_probe
 
 // A set of states.
@@ -46,22 +47,38 @@ read_states(struct xenbus_s *bus, int *frontend, int *backend)
     *backend = receive_state(backend_id);
 }
 
-// Wait until the backend is in one of the states `wanted`.
+// Each look at a state costs the domain of xenstored time, in which the backend may
+// want to work: the first one comes when most of the time has passed that it took
+// the last time, the next ones after a quarter of what has passed, within these
+// limits in us. If the first look is late already, the next wait begins with a
+// shorter pause.
+#define PAUSE_MIN_US   2000
+#define PAUSE_MAX_US 200000
+
+// Wait until the backend is in one of the states `wanted`, which it is not yet.
 static int
 wait_backend(struct xenbus_s *bus, int wanted, u32 limit, const char *what)
 {
+    u32 *usual = &bus->usual[__fls(wanted)], us = *usual * 3 / 4, passed = 0;
     struct xenwait_s wait;
     xenwait_start(&wait, limit, 0);
-    int state, late = 0;
-    for (;;) {
+    int state, late, looks = 0;
+    do {
+        if (us < PAUSE_MIN_US)
+            us = PAUSE_MIN_US;
+        if (us > PAUSE_MAX_US)
+            us = PAUSE_MAX_US;
+        late = xenwait_pause(&wait, us);
         state = receive_state(xenstore_send(XS_READ, bus->backend, state_node
                                             , NULL));
-        if (wanted & (1 << state))
+        passed += us;
+        us = passed / 4;
+        if (wanted & (1 << state)) {
+            *usual = looks ? passed : passed / 2;
             return 0;
-        if (late)
-            break;
-        late = xenwait_pause(&wait, wait.nap);
-    }
+        }
+        looks++;
+    } while (!late);
     if (!xen_platform_moved())
         dprintf(1, "xen: %s: backend did not %s in %u s (state %u)\n"
                 , bus->name, what, limit / 1000, state);
@@ -189,6 +206,8 @@ xenbus_reset(struct xenbus_s *bus)
             return -1;
         }
         // new: the backend may still wait for its hotplug script
+        if (backend == XenbusStateInitWait)
+            return 0;
         return wait_backend(bus, STATE(InitWait), XEN_LIMIT_POST, "get ready");
     }
     dprintf(1, "xen: %s: resetting (frontend %d, backend %d)\n"

@@ -211,6 +211,7 @@ struct xenbus_s {
     grant_ref_t ring_ref;           // what we published last
     evtchn_port_t port;
     u8 closing;                     // 6 was written, the backend has not followed
+    u32 usual[XenbusStateClosed + 1]; // us that it took to get there last
 };
 
 // Fill in backend path and domain of device/`class`/`id`. POST only.

@@ -280,7 +280,7 @@ move_while_attached(int n)
 
 TEST(move_at_any_step_while_attached_is_not_noticed)
 {
-    check_each(180, move_while_attached);
+    check_each(160, move_while_attached);
 }
 
 TEST(hint_after_a_move_leaves_no_trace)

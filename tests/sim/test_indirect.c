@@ -123,7 +123,7 @@ static void
 moves_in_a_read(int n)
 {
     struct backend *be = boot_with(256);
-    steps_left = 4 * n;
+    steps_left = 3 * n;
     sim_step = move;
     check_equal(sim_read(be, 1000, 128), 0);
     check_equal(sim_read(be, 60000, 128), 0);

@@ -82,7 +82,7 @@ TEST(move_in_the_middle_of_a_read_is_not_noticed)
     alloc_steps();
     reading = 1;
     check_each(1, count_calls);
-    check_true(*steps > 50);
+    check_true(*steps > 40);
     check_each(*steps, move_in_call);
 }
 
@@ -140,7 +140,7 @@ TEST(move_in_the_middle_of_a_write_is_not_noticed)
 {
     alloc_steps();
     check_each(1, count_calls);
-    check_true(*steps > 50);
+    check_true(*steps > 40);
     check_each(*steps, move_in_call);
 }
 
@@ -167,7 +167,7 @@ TEST(move_in_the_middle_of_post_is_not_noticed)
 {
     alloc_steps();
     check_each(1, count_post);
-    check_true(*steps > 50);
+    check_true(*steps > 40);
     check_each(*steps, move_in_post);
 }
 

@@ -134,6 +134,35 @@ TEST(wait_looks_the_rarer_the_longer_it_lasts)
         fail("%u requests in %llu ms", store.requests - requests, sim_now / MS);
 }
 
+static u32
+count_requests(struct backend *be, u32 chunk)
+{
+    u32 before = store.requests;
+    check_equal(sim_read(be, chunk * 20000, 10), 0);
+    return store.requests - before;
+}
+
+TEST(wait_looks_when_the_backend_is_usually_ready)
+{
+    struct backend *be = boot_one();
+    be->latency = 100 * MS;
+    sim_tick = 0;
+    u32 first = count_requests(be, 1), next = count_requests(be, 2);
+    // three waits: to connect, to close, to get ready
+    if (next > first - 3 * 5 || next > 11 + 3 * 4)
+        fail("%u requests, then %u", first, next);
+    // one wait that was long costs little
+    be->latency = 4 * SECOND;
+    count_requests(be, 3);
+    be->latency = 2 * MS;
+    u64 begin = sim_now;
+    u32 i;
+    for (i = 4; i < 12; i++)
+        count_requests(be, i);
+    if (sim_now - begin > 2 * SECOND)
+        fail("8 reads took %llu ms", (sim_now - begin) / MS);
+}
+
 static u64
 time_read(int mute)
 {
