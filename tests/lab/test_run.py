@@ -30,7 +30,7 @@ def test_run_shows_the_way_to_the_prompt_of_linux(blob):
 def test_run_boots_an_image_and_does_not_change_it(blob, guest_disk):
     disk = guest_disk("int13")
     before = disk.read_bytes()
-    status, text = run(blob, "--seconds", "20", disk)
+    status, text = run(blob, "--seconds", "60", disk)
     assert status == 0
     assert "WRITE " in text
     assert text.splitlines()[-1].startswith("run: OK: the BIOS booted from the PV disk xvde")
