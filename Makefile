@@ -4,7 +4,7 @@
 #   make run          boot Linux from a PV disk on a real Xen (DISK=image: your own disk)
 #   make shell        the same Xen with a shell in dom0
 #   make check        all tests
-#   make bench        all measurements, three quarters of an hour; writes docs/benchmarks.md
+#   make bench        all measurements, about an hour; writes docs/benchmarks.md
 #   make model        the proofs of the attach protocol alone
 #   make matrix       every boot loader in every mode, half an hour; writes docs/boot-matrix.md
 #   make install      copy the blob to $(DESTDIR)$(PREFIX)/lib/seabios-xenpv
