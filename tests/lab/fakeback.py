@@ -94,9 +94,10 @@ class Ring:
 
     def index(self, offset, value=None):
         """Read or write one of the ring's indices."""
+        word = ctypes.c_uint32.from_address(self.address + offset)
         if value is not None:
-            struct.pack_into("<I", self.page, offset, value)
-        return struct.unpack_from("<I", self.page, offset)[0]
+            word.value = value          # at once: pack_into() would write a 0 first
+        return word.value
 
     def read_sectors(self, place, sector, count):
         """Carry out the request at a place of the page."""
