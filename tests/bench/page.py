@@ -16,9 +16,10 @@ a Xen in QEMU's software emulation (TCG) on {cpus} CPUs ({cpu}), where a VM exit
 
 - Xen {xen}, Linux {dom0} in dom0, oxenstored; a guest has one CPU and 256 MiB where nothing else is
   said.
-- Firmware {bios}: *closed* is the default blob ({closed}), *sticky* has `CONFIG_XEN_PV_STICKY`
-  ({sticky}). Those of the other columns are the same SeaBIOS with `CONFIG_XEN_PV=n`, which is the
-  unpatched one byte for byte ({stock}), and with `CONFIG_ATA_DMA=y` ({dma}).
+- Firmware {bios}: *closed* is the default blob (SHA-256 {closed}...), *sticky* has
+  `CONFIG_XEN_PV_STICKY` ({sticky}...). Those of the other columns are the same SeaBIOS with
+  `CONFIG_XEN_PV=n`, which is the unpatched one byte for byte ({stock}...), and with
+  `CONFIG_ATA_DMA=y` ({dma}...).
 {packages}
 - The disks are images that dom0 sees as SCSI disks. blkback serves the PV disks, QEMU those of the
   columns that say *qdisk* and the emulated ones. dom0 has all of an image in its page cache, which
