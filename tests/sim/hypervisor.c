@@ -376,7 +376,7 @@ sched_op(u32 op, struct sched_poll *poll)
         return -XEN_EFAULT; // a hole
     check_true(port < SIM_PORTS);
     u64 now = system_time();
-    if (poll->timeout > now + 43 * MS)
+    if (poll->timeout > now + 22 * MS)
         fail("a sleep until %llu begins at %llu", (u64)poll->timeout, now);
     if (poll->timeout <= now)
         return 0;

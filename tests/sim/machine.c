@@ -133,12 +133,13 @@ static u64 last_interrupt;      // when interrupts were let in
 void
 sim_sleep(evtchn_port_t port, u64 until)
 {
-    int naps = 0;
-    while (!(port && hv_is_pending(port)) && (sim_now < until || !naps++)) {
+    do {
+        if (port && hv_is_pending(port))
+            return;
         if (sim_tick && sim_now - last_interrupt >= sim_tick && !(sim_irq_mask & 1))
             return;
         idle_until(until);
-    }
+    } while (sim_now < until);
 }
 
 void

@@ -123,6 +123,20 @@ TEST(wait_for_a_state_in_post_leaves_the_cpu_to_other_domains)
         fail("%u turns in %llu ms", turns, sim_now / MS);
 }
 
+// An event may be lost, but not so often that a wait of seconds looks for it each
+// few milliseconds.
+TEST(wait_for_an_event_wakes_up_more_rarely_after_a_while)
+{
+    struct backend *be = boot_one();
+    be->io_latency = 3 * SECOND;
+    sim_tick = 0;
+    u64 begin = sim_now;
+    check_equal(sim_read(be, 1000, 10), 0);
+    check_true(sim_now - begin >= 3 * SECOND);
+    if (hv.polls > (sim_now - begin) / (12 * MS))
+        fail("%u naps in %llu ms", hv.polls, (sim_now - begin) / MS);
+}
+
 TEST(wait_looks_the_rarer_the_longer_it_lasts)
 {
     struct backend *be = boot_one();
