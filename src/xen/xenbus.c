@@ -205,9 +205,9 @@ xenbus_reset(struct xenbus_s *bus)
             dprintf(1, "xen: %s: there is no backend\n", bus->name);
             return -1;
         }
-        // new: the backend may still wait for its hotplug script
         if (backend == XenbusStateInitWait)
             return 0;
+        // new: the backend may still wait for its hotplug script
         return wait_backend(bus, STATE(InitWait), XEN_LIMIT_POST, "get ready");
     }
     dprintf(1, "xen: %s: resetting (frontend %d, backend %d)\n"
