@@ -938,6 +938,8 @@ xenblk_setup(void)
     ASSERT32FLAT();
     if (!CONFIG_XEN_PV || xen_platform_init())
         return;
+    if (CONFIG_XEN_PVH)
+        xentick_setup(xen_tsc_khz(), xen_wall_clock());
     xenblk = xen_alloc(sizeof(*xenblk));
     if (!xenblk || xenstore_setup())
         return;

@@ -26,9 +26,22 @@ extern grant_entry_v1_t *xen_grants;
 extern struct xenstore_domain_interface *xen_store;
 extern u32 xen_tsc_mhz; // ticks of the TSC in a microsecond
 
+// A window that hvmloader reserves for the guest in every memory map
+// (tools/firmware/hvmloader/config.h, "HVM_BELOW_4G"); in PVH a hole, too. Pages
+// mapped there: shared_info and one grant frame.
+#define XEN_GUEST_WINDOW  0xfe700000
+#define XEN_MAPPED_PAGES  2
+
 // Allocate zeroed memory that the OS leaves alone, in whole pages if it is as
 // large as one. POST only. Returns null, with a message, if there is none.
 void *xen_alloc(u32 size);
+
+// Frequency of the guest's TSC (arch-x86/cpuid.h, "Leaf 4").
+u32 xen_tsc_khz(void);
+
+// Xen's wall clock in seconds since 1970, or 0 if it cannot be read. POST only,
+// after xen_platform_init().
+u32 xen_wall_clock(void);
 
 // Find Xen by CPUID (arch-x86/cpuid.h), set up the hypercall page unless
 // SeaBIOS has one, and choose where to map shared pages. POST only.
@@ -90,6 +103,10 @@ void xenevtchn_settle(void);
 
 // Ticks of the TSC in `us` microseconds.
 u64 xen_ticks(u32 us);
+
+// Xen's time in ns (xen.h, "struct vcpu_time_info"), or 0 if it cannot be read
+// now: Xen is changing it, or a restore has left a hole in place of the page.
+u64 xen_system_time(void);
 
 // A wait with a deadline. Time in which the domain did not run does not count.
 struct xenwait_s {
@@ -367,6 +384,14 @@ void blkcache_drop_all(struct blkcache_s *cache);
 // Tell the hooks, as an int13 ends, a drive that is attached, or null. It gets a
 // CMD_XEN_CLOSE at the next hint, or after two seconds without an int13.
 void xen_handover_arm(struct drive_s *attached);
+
+
+/****************************************************************
+ * tick.c - the clock of a PVH guest
+ ****************************************************************/
+
+// Start to count ticks, and set the wall clock (seconds since 1970). POST only.
+void xentick_setup(u32 tsc_khz, u32 wall_sec);
 
 
 /****************************************************************
