@@ -226,12 +226,10 @@ xentick_nokey(void)
     if (!CONFIG_XEN_PVH)
         return;
     u8 polls = GET_LOW(XenTickPolls);
-    if (polls < POLLS_AWAKE) {
-        xentick_may_sleep();
+    if (polls < POLLS_AWAKE)
         SET_LOW(XenTickPolls, polls + 1);
-    } else {
+    else
         yield_toirq();
-    }
 }
 
 void

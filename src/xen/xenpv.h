@@ -95,7 +95,8 @@ void xentick_boot(void);
 // An OS may be about to take over: it finds the local APIC as after power-on.
 void xentick_handover(void);
 
-// A program is about to wait for an interrupt. Returns 1 if one will come.
+// A program waits, or asks for a key: let it have the timer. Returns 1 if an
+// interrupt will come.
 int xentick_may_sleep(void);
 // yield_toirq() may sleep in this mode.
 #define XENTICK_SLEEPS (CONFIG_XEN_PVH && (MODE16 || !MODESEGMENT))
