@@ -8,6 +8,9 @@
 #
 # This file may be distributed under the terms of the GNU LGPLv3 license.
 
+# the simulated Xen, in tests/sim
+SIM = machine hypervisor step store tree backend backend_states image guest
+
 # SeaBIOS counts from null pointers (list.h) and shifts into the sign on purpose
 SANITIZE = -fsanitize=address,undefined -fno-sanitize=pointer-overflow,shift-base \
     -fno-sanitize-recover=all
