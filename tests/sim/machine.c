@@ -336,7 +336,7 @@ unsigned long xen_hypercall_page;
 
 struct zone_s { u8 dummy; } ZoneLow, ZoneHigh, ZoneFSeg, ZoneTmpLow, ZoneTmpHigh;
 u32 LegacyRamSize = 512 << 20;
-u32 sim_fail_malloc, sim_mallocs;
+u32 sim_fail_malloc, sim_mallocs, sim_low_mallocs;
 u32 sim_high_space = 16 << 20;
 
 struct pages {
@@ -387,6 +387,7 @@ _malloc(struct zone_s *zone, u32 size, u32 align)
     if (!sim_post)
         fail("allocation of %u bytes after POST", size);
     sim_mallocs++;
+    sim_low_mallocs += zone == &ZoneLow;
     if (sim_mallocs == sim_fail_malloc)
         return NULL;
     if (zone == &ZoneHigh && align == PAGE) {
@@ -754,7 +755,7 @@ sim_stop(void)
     sim_tick = 55 * MS;
     sim_irq_mask = SIM_IRQ_MASK;
     sim_post = sim_drive_count = sim_window = 0;
-    sim_fail_malloc = sim_mallocs = 0;
+    sim_fail_malloc = sim_mallocs = sim_low_mallocs = 0;
     sim_high_space = 16 << 20;
     sim_tsc_start = 0x5001ff000000ULL;
     sim_step = NULL;

@@ -32,7 +32,7 @@ extern int sim_xen;             // there is a Xen, and SeaBIOS knows it
 enum { WINDOW_BAR, WINDOW_HVMLOADER, WINDOW_MEMORY };
 extern int sim_window;          // where shared pages go, before sim_start()
 extern u32 sim_fail_malloc;     // the allocation that fails, counted from 1
-extern u32 sim_mallocs;
+extern u32 sim_mallocs, sim_low_mallocs;
 extern u32 sim_high_space;
 extern void (*sim_interrupt)(void); // called when interrupts are let in
 extern u16 sim_platform_id;     // PCI device id of the platform device
@@ -238,6 +238,7 @@ struct sim_store {
     int dead;
     u32 index;              // where the rings' indices start
     int reconnect_feature;
+    int given_up;           // see store_give_up()
 };
 
 extern struct sim_store store;
@@ -258,6 +259,9 @@ char *store_dump(const char *path);
 
 // The guest has a fresh ring page.
 void store_reset_ring(void);
+
+// xenstored finds the ring broken, and serves it no more.
+void store_give_up(void);
 
 // Bytes of messages that are not on the ring of replies yet, or not complete on
 // that of requests.

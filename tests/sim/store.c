@@ -151,23 +151,26 @@ reply_error(struct store_request *request, int fault, const char *error)
  * Requests
  ****************************************************************/
 
-// Names that the layer may write in a frontend's directory.
+// Nodes that the layer may write in a frontend's directory, and those of the
+// toolstack, which it may not remove: all others a former owner has written.
+static const char *const own_nodes[] = {
+    "ring-ref", "event-channel", "protocol", "state", NULL,
+};
+static const char *const toolstack_nodes[] = {
+    "backend", "backend-id", "virtual-device", "device-type", "trusted", NULL,
+};
+
 static int
-may_write(const char *path)
+is_node_of(const char *path, const char *const *names)
 {
-    static const char *names[] = {
-        "ring-ref", "event-channel", "protocol", "state",
-    };
-    char prefix[64];
-    int i;
-    snprintf(prefix, sizeof(prefix), "/local/domain/%u/device/vbd/", hv.domid);
-    const char *name = strrchr(path, '/') + 1;
-    if (strncmp(path, prefix, strlen(prefix)))
+    char dir[64];
+    snprintf(dir, sizeof(dir), "/local/domain/%u/device/vbd/", hv.domid);
+    if (strncmp(path, dir, strlen(dir)))
         return 0;
-    for (i = 0; i < ARRAY_SIZE(names); i++)
-        if (!strcmp(name, names[i]))
-            return 1;
-    return 0;
+    const char *name = strchr(path + strlen(dir), '/');
+    while (name && *names && strcmp(name + 1, *names))
+        names++;
+    return name && *names;
 }
 
 static void
@@ -196,7 +199,7 @@ static void
 do_write(struct store_request *request, int fault)
 {
     const char *error = store_refusal(request->path, 1);
-    if (!may_write(request->path))
+    if (!is_node_of(request->path, own_nodes))
         fail("the layer writes %s", request->path);
     if (!error && store.quota && !store_read(request->path)
         && store_nodes() >= store.quota)
@@ -215,7 +218,9 @@ do_rm(struct store_request *request, int fault)
 {
     const char *error = store_refusal(request->path, 1);
     char parent[sizeof(request->path)];
-    if (!may_write(request->path))
+    if (!strstr(request->path, "/device/vbd/")
+        || !strchr(strstr(request->path, "/device/vbd/") + 12, '/')
+        || is_node_of(request->path, toolstack_nodes))
         fail("the layer removes %s", request->path);
     strcpy(parent, request->path);
     *strrchr(parent, '/') = 0;
@@ -480,12 +485,27 @@ take_request(struct store_request *request)
         do_request(request, fault);
 }
 
+// A ring that xenstored has given up: nothing is served until the guest asks for a
+// reconnection, where that is offered (xenstore-ring.txt).
+static void
+reconnect(void)
+{
+    struct xenstore_domain_interface *ring = hv.store;
+    if (ring->connection != XENSTORE_RECONNECT || !store.reconnect_feature)
+        return;
+    store.given_up = 0;
+    store_reset_ring();
+    hv_event(hv.store_port);
+}
+
 // Read what the guest sent, and answer what is complete.
 static void
 process(void *arg)
 {
     static struct store_request request;
     struct xenstore_domain_interface *ring = hv.store;
+    if (store.given_up)
+        return reconnect();
     if (store.dead || sim_now < store.stopped_until) {
         if (!store.dead)
             sim_at(store.stopped_until, process, NULL);
@@ -531,6 +551,13 @@ notified(void *arg)
 }
 
 void
+store_give_up(void)
+{
+    store.given_up = 1;
+    hv.store->error = XENSTORE_ERROR_RINGIDX;
+}
+
+void
 store_reset_ring(void)
 {
     struct xenstore_domain_interface *ring = hv.store;
@@ -538,7 +565,8 @@ store_reset_ring(void)
     ring->req_prod = ring->req_cons = store.index;
     ring->rsp_prod = ring->rsp_cons = store.index + 77;
     if (store.reconnect_feature)
-        ring->server_features = XENSTORE_SERVER_FEATURE_RECONNECTION;
+        ring->server_features = XENSTORE_SERVER_FEATURE_RECONNECTION
+                                | XENSTORE_SERVER_FEATURE_ERROR;
     input_len = output_len = 0;
     sim_cancel(process, NULL);
     sim_cancel(flush_output, NULL);

@@ -31,6 +31,9 @@ LAYER_FLAGS = -m32 -march=i386 -std=gnu11 $(OPTIMIZE) -g -Wall -ffreestanding -f
 REPLACE = -e 's/^\t(cpuid|rdtsc|wrmsr)$$/\tcall sim_\1/'
 RENAME = $(foreach name,snprintf printf free,--redefine-sym $(name)=bios_$(name))
 
+# variables of the layer, apart from those of the host's side (test_change.c)
+SECTIONS = --rename-section .data=layer_data --rename-section .bss=layer_bss
+
 # $(1) is the directory of the sources, $(2) of the objects
 define compile_bios
 $(OUT)/$(2)/%.o: $(1)/%.c $(wildcard $(LAYER)/*.h)
@@ -38,6 +41,6 @@ $(OUT)/$(2)/%.o: $(1)/%.c $(wildcard $(LAYER)/*.h)
 	@$$(CC) $$(LAYER_FLAGS) -S -o $$(@:.o=.s) $$<
 	@sed -i -E $$(REPLACE) $$(@:.o=.s)
 	@$$(CC) -m32 -c -o $$@ $$(@:.o=.s)
-	@objcopy $$(RENAME) $$@
+	@objcopy $$(RENAME) $(if $(filter $(LAYER),$(1)),$$(SECTIONS)) $$@
 endef
 $(eval $(call compile_bios,$(LAYER),xen))
