@@ -214,6 +214,7 @@ count_steps(int n)
     steps[FAULT_REQUEST] = store.requests;
     steps[FAULT_RESPONSE] = backend_steps.responses;
     steps[FAULT_WATCH] = backend_steps.watches;
+    steps[FAULT_EVENT] = store.events;
 }
 
 static void
@@ -242,6 +243,9 @@ live_with_fault(int n)
     case FAULT_WATCH:
         backend_steps.watch_at = n + 1;
         backend_steps.watch = fault->how;
+        break;
+    case FAULT_EVENT:
+        store.event_at = n + 1;
         break;
     }
     life();

@@ -117,12 +117,18 @@ save_within_a_request(int n)
 {
     struct backend *be = sim_disk(51776);
     store.index = 700;
+    // nodes of the same update may have gone to the old store
+    be->mislabelled = 1;
     sim_boot();
     moves = n;
     last_prod = hv.store->req_prod;
     sim_at_ring_access(move_after_announcement);
-    check_equal(sim_read_unchecked(be, 60000, 10), 0);
+    int ret = sim_read_unchecked(be, 60000, 10);
     sim_at_ring_access(NULL);
+    if (ret && be->state == XenbusStateClosing)
+        // only state 4 came to the new store, and its backend has refused
+        return;
+    check_equal(ret, 0);
     sim_check_clean();
     check_equal(sim_read(be, 100000, 10), 0);
 }
