@@ -39,6 +39,7 @@ sim_boot_unchecked(void)
     if (!prepared)
         sim_prepare();
     xenblk_setup();
+    twins_register();
     sim_post = 0;
 }
 
@@ -48,6 +49,7 @@ sim_boot(void)
     if (!prepared)
         sim_prepare();
     xenblk_setup();
+    twins_register();
     sim_check_clean();
     sim_post = 0;
     sim_pass(1 * SECOND);
@@ -195,9 +197,22 @@ sim_drive(struct backend *be)
     xenvdev_name(&vdev, name);
     snprintf(text, sizeof(text), "PV %s (", name);
     for (i = 0; i < sim_drive_count; i++)
-        if (strstr(sim_drives[i].desc, text))
+        if (strstr(sim_drives[i].desc, text)
+            || (be->twin && sim_drives[i].drive == &be->twin->drive))
             return sim_drives[i].drive;
     return NULL;
+}
+
+int
+sim_drives_of(struct backend *be)
+{
+    struct drive_s *first = sim_drive(be);
+    int i, count = !!first;
+    // the other one, if there is one, is its twin
+    for (i = 0; i < sim_drive_count; i++)
+        count += be->twin && sim_drives[i].drive == &be->twin->drive
+                 && first != &be->twin->drive;
+    return count;
 }
 
 // A caller's buffer, at any address, with memory around it that must stay.
@@ -315,6 +330,34 @@ sim_write_unchecked(struct backend *be, u64 lba, u32 count)
         };
     }
     return ret;
+}
+
+// What an OS without PV drivers does: the emulated controller, by its ports.
+void
+sim_port_read(struct backend *be, u64 sector, u32 count)
+{
+    u8 is[512], want[512];
+    for (; count--; sector++) {
+        check_equal(twin_move(be->twin, 0, sector, 1, is), 0);
+        image_truth(be, sector, want);
+        if (memcmp(is, want, 512))
+            fail("vbd %u: sector %llu is wrong by the ports (%08x %08x, not %08x"
+                 " %08x)", be->vbd, sector, *(u32*)is, *(u32*)(is + 4)
+                 , *(u32*)want, *(u32*)(want + 4));
+    }
+}
+
+void
+sim_port_write(struct backend *be, u64 sector, u32 count)
+{
+    u8 data[512];
+    generation++;
+    for (; count--; sector++) {
+        written_data(be, sector, generation, data);
+        check_equal(twin_move(be->twin, 1, sector, 1, data), 0);
+        check_true(written_count < ARRAY_SIZE(written));
+        written[written_count++] = (struct written){ be, sector, generation, 1 };
+    }
 }
 
 static void

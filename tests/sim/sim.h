@@ -103,6 +103,9 @@ struct sim_drive {
 extern struct sim_drive sim_drives[64];
 extern int sim_drive_count;
 
+// Hard disk number n as SeaBIOS sorts them, or null.
+struct drive_s *sim_hard_disk(int n);
+
 
 /****************************************************************
  * hypervisor.c
@@ -454,6 +457,43 @@ void image_stop(struct backend *be);
 
 
 /****************************************************************
+ * twin.c - emulated twins
+ ****************************************************************/
+
+// The same disk behind an emulated controller. Change what is to be different
+// before sim_boot(): size, geometry.
+struct twin {
+    struct drive_s drive;
+    struct backend *be;
+    char desc[64];
+    int fail;               // DISK_RET_* of every call
+    u32 calls, reads, writes, commands; // so far
+};
+
+// Give a disk a twin: DTYPE_ATA, DTYPE_AHCI, DTYPE_LSI_SCSI, DTYPE_ATA_ATAPI or
+// DTYPE_AHCI_ATAPI, and its number on the controller. It is registered after the
+// layer's setup, through the seam in boot_add_hd() and boot_add_cd() (machine.c).
+struct twin *sim_twin(struct backend *be, u8 type, u32 unit);
+
+// The seam, as SeaBIOS's drivers call it.
+void boot_add_hd(struct drive_s *drive, const char *desc, int prio);
+void boot_add_cd(struct drive_s *drive, const char *desc, int prio);
+
+// For guest.c: register the twins; move sectors by the controller's ports.
+void twins_register(void);
+int twin_move(struct twin *twin, int write, u64 sector, u32 count, u8 *buf);
+
+// For machine.c: what SeaBIOS's driver does, and the ports of IDE.
+int twin_process_op(struct disk_op_s *op);
+u8 twin_inb(u16 port);
+void twin_outb(u16 port, u8 value);
+void twins_stop(void);
+
+// Accesses to them, of the layer's code.
+extern u32 sim_port_accesses;
+
+
+/****************************************************************
  * guest.c - what SeaBIOS does with the layer, checked
  ****************************************************************/
 
@@ -466,8 +506,16 @@ void sim_boot(void);
 // Only that, without the checks.
 void sim_boot_unchecked(void);
 
-// The drive of a disk, or null.
+// The drive of a disk, or null: the PV one if there are two.
 struct drive_s *sim_drive(struct backend *be);
+
+// How many drives a disk is.
+int sim_drives_of(struct backend *be);
+
+// Read (and compare) or write sectors of 512 bytes by the ports of the emulated
+// controller, as an OS without PV drivers does.
+void sim_port_read(struct backend *be, u64 sector, u32 count);
+void sim_port_write(struct backend *be, u64 sector, u32 count);
 
 // Read or write through int13's path, compare every byte, and check that no
 // trace is left. Returns DISK_RET_*.
