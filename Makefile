@@ -147,8 +147,12 @@ check-lab: $(BLOB) | packages-lab
 coverage: $(BLOB) | packages-host
 	$(MAKE) -C tests/unit coverage TREE=$(abspath $(TREE))
 
+# RANDOM=200 makes so many breaks up instead (SEED=: the same ones again)
+RANDOM =
+SEED =
 mutate: $(BLOB) | packages-host
-	tests/sim/mutate -j 2 $(abspath $(TREE)) $(abspath $(OUT))/mutate
+	tests/sim/mutate$(if $(RANDOM),-random) -j 2 $(if $(RANDOM),$(SEED:%=-s %) $(RANDOM)) \
+	    $(abspath $(TREE)) $(abspath $(OUT))/mutate
 
 TIME = 60
 fuzz: $(BLOB) | packages-host

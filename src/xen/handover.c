@@ -10,10 +10,10 @@
 #include "block.h" // process_op
 #include "bregs.h" // struct bregs
 #include "config.h" // CONFIG_XEN_PV
+#include "handover.h" // CMD_XEN_CLOSE
 #include "stacks.h" // call32
 #include "util.h" // ticks_from_ms
 #include "xenpv.h" // xen_handover
-#include "xenpv-int.h" // CMD_XEN_CLOSE
 
 // Without an int13 for so long, the caller has something else to do.
 #define IDLE_MS 2000
@@ -22,8 +22,6 @@
 // until it is closed.
 struct drive_s *XenAttached VARLOW;
 u8 XenIdleTicks VARLOW;
-
-u8 XenNoCpuPorts VARFSEG;
 
 void
 xen_shutdown(u32 reason)

@@ -6,13 +6,14 @@
 #include "e820map.h" // e820_add
 #include "fw/paravirt.h" // runningOnXen
 #include "malloc.h" // malloc_tmphigh
-#include "output.h" // dprintf
+#include "memmap.h" // PAGE_SIZE
+#include "output.h" // warn_noalloc
+#include "platform.h" // xen_tsc_khz
 #include "pvh/info.h" // struct xenpvh_info
 #include "romfile.h" // romfile_add
 #include "string.h" // memcpy
 #include "util.h" // tsctimer_setfreq
 #include "xenpv.h" // xenpvh_setup
-#include "xenpv-int.h" // xen_tsc_khz
 
 // A file in memory.
 struct memfile_s {

@@ -22,8 +22,10 @@
 #include "string.h" // memset
 #include "util.h" // ticks_from_ms
 #include "x86.h" // rdtscll
+#include "platform.h" // xen_tsc_khz
+#include "tick.h" // xentick_setup
+#include "wait.h" // xen_system_time
 #include "xenpv.h" // xentick_poll
-#include "xenpv-int.h" // xentick_setup
 
 // Registers of the local APIC in x2APIC mode (Intel SDM 3A, table "Local APIC
 // Register Address Map Supported by x2APIC").
@@ -399,12 +401,27 @@ xentick_1a(struct bregs *regs)
  * Setup
  ****************************************************************/
 
+// Xen's wall clock in seconds since 1970, or 0 if it cannot be read.
+static u32
+wall_clock(void)
+{
+    if (xen_platform_map_page(XENMAPSPACE_shared_info, xen_info))
+        return 0;
+    // the time when Xen's own clock was 0, and that clock
+    u32 sec = xen_read_once(xen_info->wc_sec);
+    u64 ns = xen_system_time();
+    for (; ns >= 1000000000; ns -= 1000000000)
+        sec++;
+    return sec;
+}
+
 void
-xentick_setup(u32 tsc_khz, u32 wall_sec)
+xentick_setup(void)
 {
     ASSERT32FLAT();
     if (!CONFIG_XEN_PVH)
         return;
+    u32 tsc_khz = xen_tsc_khz(), wall_sec = wall_clock();
     u64 now = rdtscll();
     XenTscMhz = DIV_ROUND_CLOSEST(tsc_khz, 1000);
     // 54.9254 ms

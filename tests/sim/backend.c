@@ -1,5 +1,4 @@
-// The simulated block backends: states as Linux's blkback has them, requests
-// carried out in any order.
+// The simulated block backends: requests, carried out in any order.
 //
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
@@ -7,72 +6,13 @@
 
 #define RING_SIZE_32 32
 
-struct backend *backends[64];
-int backend_count;
 struct backend_steps backend_steps;
 u32 pages_seen;
 
 
 /****************************************************************
- * Contents
+ * Pages
  ****************************************************************/
-
-struct sector {
-    u64 number;
-    struct sector *next;
-    u8 data[512];
-};
-
-// Every 16 bytes of a disk's first contents tell the disk and the place.
-static void
-pattern(struct backend *be, u64 sector, u8 *data)
-{
-    u32 i, *word = (void*)data;
-    for (i = 0; i < 512 / 16; i++, word += 4) {
-        word[0] = 0xd15c0000 | be->index;
-        word[1] = sector;
-        word[2] = sector >> 32 ^ i << 24;
-        word[3] = (u32)sector * 2654435761u + i;
-    }
-    if (!sector && !be->blank) {
-        // a boot sector
-        data[510] = 0x55;
-        data[511] = 0xaa;
-    }
-}
-
-static struct sector *
-find_sector(struct backend *be, u64 number)
-{
-    struct sector *sector = be->image[number % ARRAY_SIZE(be->image)];
-    while (sector && sector->number != number)
-        sector = sector->next;
-    return sector;
-}
-
-void
-backend_sector(struct backend *be, u64 number, u8 *data)
-{
-    struct sector *sector = find_sector(be, number);
-    if (sector)
-        memcpy(data, sector->data, 512);
-    else
-        pattern(be, number, data);
-}
-
-static void
-write_sector(struct backend *be, u64 number, const u8 *data)
-{
-    struct sector *sector = find_sector(be, number);
-    if (!sector) {
-        struct sector **bucket = &be->image[number % ARRAY_SIZE(be->image)];
-        sector = malloc(sizeof(*sector));
-        sector->number = number;
-        sector->next = *bucket;
-        *bucket = sector;
-    }
-    memcpy(sector->data, data, 512);
-}
 
 // A page that a backend can see holds nothing but zeros and what is this
 // disk's: no other disk's contents, no memory that nobody wrote. One that it is
@@ -91,15 +31,15 @@ check_page(struct backend *be, void *page, int fill)
         if (tag != 0xd15c00 && tag != 0xd15d00)
             fail("vbd %u sees memory that is not its own, at byte %u of a page:"
                  " %08x", be->vbd, i * 4, word[0]);
-        if ((word[0] & 0xff) != be->index)
+        if ((word[0] & 0xff) != be->tags[IMAGE_PV])
             fail("vbd %u sees data of disk %u", be->vbd, word[0] & 0xff);
     }
     pages_seen++;
 }
 
 // A ring begins with its indices, and nothing behind them.
-static void
-check_ring(struct backend *be, struct blkif_sring *sring)
+void
+backend_check_ring(struct backend *be, struct blkif_sring *sring)
 {
     static const struct blkif_sring fresh = { .req_event = 1, .rsp_event = 1 };
     u8 *byte = (u8*)(sring + 1);
@@ -115,7 +55,7 @@ check_ring(struct backend *be, struct blkif_sring *sring)
  * Requests
  ****************************************************************/
 
-#define SEGMENTS_MAX 256
+
 
 struct job {
     struct backend *be;
@@ -128,6 +68,9 @@ struct job {
 };
 
 static struct job *jobs[1024];
+
+static void take_requests(void *arg);
+static void complete(void *arg);
 
 static void
 remember_job(struct job *job, struct job *instead)
@@ -189,32 +132,35 @@ transfer(struct job *job)
                 || sector >= be->sectors - be->sectors % (be->sector_size / 512))
                 return BLKIF_RSP_ERROR;
             if (job->operation == BLKIF_OP_READ)
-                backend_sector(be, sector, data);
+                image_read(be, IMAGE_PV, sector, data);
             else
-                write_sector(be, sector, data);
+                image_write(be, IMAGE_PV, sector, data);
             sector++;
         }
     return BLKIF_RSP_OKAY;
 }
 
-static void
-complete(void *arg)
+// How a backend without indirect requests refuses one: with the operation that
+// it does not know (QEMU, and blkback of old).
+static struct blkif_response
+refusal(struct job *job)
 {
-    struct job *job = arg;
+    return (struct blkif_response){
+        .id = job->id, .operation = BLKIF_OP_INDIRECT,
+        .status = job->be->manner == QEMU ? BLKIF_RSP_ERROR
+                  : BLKIF_RSP_EOPNOTSUPP,
+    };
+}
+
+// Do what a request asks for.
+static struct blkif_response
+carry_out(struct job *job)
+{
     struct backend *be = job->be;
-    int status = BLKIF_RSP_OKAY, op = job->operation, fault = -1;
-    if (++backend_steps.responses == backend_steps.response_at)
-        fault = backend_steps.response;
-    if (fault == IO_LATE || fault == IO_TOO_LATE) {
-        sim_at(sim_now + (fault == IO_LATE ? 8 : 45) * SECOND, complete, job);
-        return;
-    }
-    sim_progress();
-    if (fault == IO_ERROR)
-        status = BLKIF_RSP_ERROR;
-    else if (job->indirect && be->no_indirect)
-        status = BLKIF_RSP_EOPNOTSUPP;
-    else switch (op) {
+    int status = BLKIF_RSP_OKAY, op = job->operation;
+    if (job->indirect && be->no_indirect)
+        return refusal(job);
+    switch (op) {
     case BLKIF_OP_READ:
         status = transfer(job);
         break;
@@ -231,18 +177,39 @@ complete(void *arg)
             be->dirty = 0;
         break;
     }
+    return (struct blkif_response){
+        .id = job->id, .operation = op, .status = status,
+    };
+}
+
+static void
+complete(void *arg)
+{
+    struct job *job = arg;
+    struct backend *be = job->be;
+    int fault = -1;
+    if (++backend_steps.responses == backend_steps.response_at)
+        fault = backend_steps.response;
+    if (fault == IO_LATE || fault == IO_TOO_LATE) {
+        sim_at(sim_now + (fault == IO_LATE ? 8 : 45) * SECOND, complete, job);
+        return;
+    }
+    sim_progress();
+    struct blkif_response rsp = {
+        .id = job->id, .operation = job->operation, .status = BLKIF_RSP_ERROR,
+    };
+    if (fault != IO_ERROR)
+        rsp = carry_out(job);
     release_pages(job);
     be->open--;
-    if (be->sring && fault != IO_LOSE) {
-        struct blkif_response rsp = {
-            .id = job->id, .operation = op, .status = status,
-        };
+    if (be->sring && !be->dead_ring && fault != IO_LOSE)
         if (!be->hook_response || be->hook_response(be, &rsp))
             if (be->sring)
                 backend_push(be, &rsp);
-    }
     remember_job(NULL, job);
     free(job);
+    if (!be->open)
+        backend_idle(be);
 }
 
 // Map a page of a request. The backend gets no more than it needs.
@@ -357,15 +324,20 @@ start(struct backend *be, union blkif_sring_entry *entry)
         be->largest = sectors;
     be->open++;
     remember_job(job, NULL);
-    sim_at(sim_now + be->io_latency / 2 + sim_random(be->io_latency), complete
-           , job);
+    // storage that stalls goes on with everything at once, later
+    u64 from = sim_now < be->stalled_until ? be->stalled_until : sim_now;
+    // one that is slow serves one after the other
+    if (be->one_by_one && from < be->busy_until)
+        from = be->busy_until;
+    be->busy_until = from + be->io_latency / 2 + sim_random(be->io_latency);
+    sim_at(be->busy_until, complete, job);
 }
 
 static void
 take_requests(void *arg)
 {
     struct backend *be = arg;
-    if (!be->sring || be->spoilt)
+    if (!be->sring || be->stopped || be->spoilt)
         return;
     if (be->hook_io)
         be->hook_io(be);
@@ -385,84 +357,25 @@ take_requests(void *arg)
         take_requests(be);
 }
 
-static void
-ring_notified(void *arg)
+void
+backend_ring_notified(void *arg)
 {
     struct backend *be = arg;
     sim_cancel(take_requests, be);
     sim_at(sim_now + be->latency, take_requests, be);
 }
 
-
-/****************************************************************
- * States
- ****************************************************************/
-
-static void
-publish(struct backend *be, const char *name, const char *text)
+void
+backend_stop_ring(struct backend *be)
 {
-    store_printf(text, "%s/%s", be->backend, name);
-}
-
-static void
-publish_number(struct backend *be, const char *name, u64 number)
-{
-    char text[24];
-    snprintf(text, sizeof(text), "%llu", number);
-    publish(be, name, text);
-}
-
-static void
-publish_properties(struct backend *be)
-{
-    if (be->flush)
-        publish(be, "feature-flush-cache", "1");
-    if (be->barrier)
-        publish(be, "feature-barrier", "1");
-    if (be->indirect_text)
-        publish(be, "feature-max-indirect-segments", be->indirect_text);
-    else if (be->indirect)
-        publish_number(be, "feature-max-indirect-segments", be->indirect);
-    if (be->sectors_text)
-        publish(be, "sectors", be->sectors_text);
-    else
-        publish_number(be, "sectors", be->sectors);
-    if (be->info_text)
-        publish(be, "info", be->info_text);
-    else
-        publish_number(be, "info", be->info);
-    if (be->sector_size_text)
-        publish(be, "sector-size", be->sector_size_text);
-    else
-        publish_number(be, "sector-size", be->sector_size);
+    sim_cancel(take_requests, be);
+    be->stopped = 1;
 }
 
 void
-backend_set_state(struct backend *be, int state)
+backend_free_ring(struct backend *be)
 {
-    if (be->hook_state) {
-        state = be->hook_state(be, state);
-        if (state < 0)
-            return;
-    }
-    be->state = state;
-    sim_progress();
-    publish_number(be, "state", state);
-}
-
-static void
-disconnect(struct backend *be)
-{
-    int i;
-    sim_cancel(take_requests, be);
-    for (i = 0; i < ARRAY_SIZE(jobs); i++)
-        if (jobs[i] && jobs[i]->be == be) {
-            sim_cancel(complete, jobs[i]);
-            release_pages(jobs[i]);
-            free(jobs[i]);
-            jobs[i] = NULL;
-        }
-    be->open = 0;
+    backend_stop_ring(be);
     if (!be->sring)
         return;
     if (!be->keep_mapped)
@@ -472,231 +385,19 @@ disconnect(struct backend *be)
     be->port = 0;
 }
 
-static const char *
-frontend_node(struct backend *be, const char *name)
-{
-    char path[128];
-    snprintf(path, sizeof(path), "%s/%s", be->frontend, name);
-    return store_read(path);
-}
-
-static void
-connect(struct backend *be)
-{
-    const char *ref = frontend_node(be, "ring-ref");
-    const char *port = frontend_node(be, "event-channel");
-    const char *protocol = frontend_node(be, "protocol");
-    disconnect(be);
-    if ((!ref || !port || !protocol) && (store.faults || be->mislabelled)) {
-        // as blkback does when it cannot connect
-        backend_set_state(be, XenbusStateClosing);
-        return;
-    }
-    if (!ref || !port || !protocol)
-        fail("vbd %u: connected without %s", be->vbd, !ref ? "ring-ref"
-             : !port ? "event-channel" : "protocol");
-    check_string(protocol, "x86_32-abi");
-    be->ring_ref = atoi(ref);
-    be->port = atoi(port);
-    be->sring = hv_map_grant(be->domid, be->ring_ref, 1);
-    if (!be->sring && be->mislabelled) {
-        backend_set_state(be, XenbusStateClosing);
-        return;
-    }
-    if (!be->sring)
-        fail("vbd %u: the ring's grant %u cannot be mapped", be->vbd
-             , be->ring_ref);
-    // a store that lies may have said that we are connected
-    if (!store.faults)
-        check_ring(be, be->sring);
-    if (hv_bind(be->domid, be->port, ring_notified, be))
-        fail("vbd %u: port %u cannot be bound", be->vbd, be->port);
-    be->req_cons = 0;
-    be->spoilt = 0;
-    be->rsp_prod = be->sring->rsp_prod;
-    be->connects++;
-    publish_properties(be);
-    backend_set_state(be, XenbusStateConnected);
-    ring_notified(be);
-}
-
-static void
-frontend_changed(void *arg)
-{
-    struct backend *be = arg;
-    const char *text = frontend_node(be, "state");
-    int state = text ? atoi(text) : XenbusStateUnknown;
-    if (be->absent)
-        return;
-    switch (state) {
-    case XenbusStateInitialising:
-        if (be->state == XenbusStateClosed && !be->skip_initwait)
-            backend_set_state(be, XenbusStateInitWait);
-        break;
-    case XenbusStateInitialised:
-    case XenbusStateConnected:
-        if (be->state != XenbusStateConnected)
-            connect(be);
-        break;
-    case XenbusStateClosing:
-        backend_set_state(be, XenbusStateClosing);
-        break;
-    case XenbusStateClosed:
-        disconnect(be);
-        if (be->state != XenbusStateClosed)
-            backend_set_state(be, XenbusStateClosed);
-        break;
-    case XenbusStateUnknown:
-        disconnect(be);
-        break;
-    }
-}
-
-static void
-plugged(void *arg)
-{
-    struct backend *be = arg;
-    backend_set_state(be, XenbusStateInitWait);
-    frontend_changed(be);
-}
-
 void
-backend_watch(const char *path)
+backend_drop_requests(struct backend *be, int mapped)
 {
     int i;
-    for (i = 0; i < backend_count; i++) {
-        struct backend *be = backends[i];
-        size_t len = strlen(be->frontend);
-        if (!len || strncmp(path, be->frontend, len)
-            || (path[len] && strcmp(path + len, "/state")))
-            continue;
-        int fault = -1;
-        if (++backend_steps.watches == backend_steps.watch_at)
-            fault = backend_steps.watch;
-        if (fault == WATCH_LOSE)
-            continue;
-        // watches coalesce
-        sim_cancel(frontend_changed, be);
-        sim_at(sim_now + (fault == WATCH_LATE ? 3 * SECOND : be->latency)
-               , frontend_changed, be);
-    }
-}
-
-
-/****************************************************************
- * Making disks
- ****************************************************************/
-
-struct backend *
-sim_disk(u32 vbd)
-{
-    struct backend *be = calloc(1, sizeof(*be));
-    *be = (struct backend){
-        .vbd = vbd, .kind = "vbd", .type = "disk", .params = "/dev/loop0",
-        .mode = "w", .sectors = 262144, .sector_size = 512, .flush = 1,
-        .indirect = SEGMENTS_MAX,
-        .latency = 60 * US, .io_latency = 80 * US, .index = backend_count,
-    };
-    backends[backend_count++] = be;
-    return be;
-}
-
-static void
-make_nodes(struct backend *be)
-{
-    char text[64];
-    be->frontend[0] = 0;
-    snprintf(text, sizeof(text), "/local/domain/%u/device/vbd/%u", hv.domid
-             , be->vbd);
-    snprintf(be->backend, sizeof(be->backend), "/local/domain/%u/backend/%s/%u/%u"
-             , be->domid, be->kind, hv.domid, be->vbd);
-    publish(be, "frontend", text);
-    publish(be, "params", be->params);
-    publish(be, "mode", be->mode);
-    publish(be, "online", "1");
-    publish(be, "removable", "0");
-    publish_number(be, "frontend-id", hv.domid);
-    store_printf(be->backend, "%s/backend", text);
-    char number[16];
-    snprintf(number, sizeof(number), "%u", be->domid);
-    store_printf(number, "%s/backend-id", text);
-    store_printf("1", "%s/state", text);
-    snprintf(number, sizeof(number), "%u", be->vbd);
-    store_printf(number, "%s/virtual-device", text);
-    store_printf(be->type, "%s/device-type", text);
-    store_printf("0", "%s/trusted", text);
-    strcpy(be->frontend, text);
-    be->sring = NULL;
-    be->port = 0;
+    sim_cancel(take_requests, be);
+    for (i = 0; i < ARRAY_SIZE(jobs); i++)
+        if (jobs[i] && jobs[i]->be == be) {
+            sim_cancel(complete, jobs[i]);
+            if (mapped)
+                release_pages(jobs[i]);
+            free(jobs[i]);
+            jobs[i] = NULL;
+        }
     be->open = 0;
-    if (be->early)
-        publish_properties(be);
-    publish(be, "state", "1");
-    be->state = XenbusStateInitialising;
-    if (be->absent)
-        return;
-    if (be->hotplug)
-        sim_at(sim_now + be->hotplug, plugged, be);
-    else
-        backend_set_state(be, XenbusStateInitWait);
-}
-
-void
-backends_start(void)
-{
-    int i;
-    for (i = 0; i < backend_count; i++)
-        make_nodes(backends[i]);
-}
-
-void
-backends_move(void)
-{
-    int i;
-    for (i = 0; i < backend_count; i++) {
-        struct backend *be = backends[i];
-        int j;
-        sim_cancel(take_requests, be);
-        sim_cancel(frontend_changed, be);
-        sim_cancel(plugged, be);
-        for (j = 0; j < ARRAY_SIZE(jobs); j++)
-            if (jobs[j] && jobs[j]->be == be) {
-                sim_cancel(complete, jobs[j]);
-                free(jobs[j]);
-                jobs[j] = NULL;
-            }
-        be->sring = NULL;
-        be->dirty = 0;
-    }
-    store_rm("/local");
-    backends_start();
-}
-
-// Walk over the sectors of a bucket that were written.
-u64
-backend_written(struct backend *be, int bucket, struct sector **sector)
-{
-    *sector = *sector ? (*sector)->next : be->image[bucket];
-    return *sector ? (*sector)->number : -1ULL;
-}
-
-void
-backends_stop(void)
-{
-    int i;
-    memset(&backend_steps, 0, sizeof(backend_steps));
-    for (i = 0; i < ARRAY_SIZE(jobs); i++) {
-        free(jobs[i]);
-        jobs[i] = NULL;
-    }
-    while (backend_count) {
-        struct backend *be = backends[--backend_count];
-        for (i = 0; i < ARRAY_SIZE(be->image); i++)
-            while (be->image[i]) {
-                struct sector *sector = be->image[i];
-                be->image[i] = sector->next;
-                free(sector);
-            }
-        free(be);
-    }
+    be->busy_until = be->stalled_until = 0;
 }

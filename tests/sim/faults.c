@@ -79,7 +79,7 @@ find_danger(struct backend *be)
              , be->state, store_read(path) ? "with a ring-ref" : "no ring-ref");
     if (state != XenbusStateInitialising || store_read(path))
         return text;
-    // a backend that did not see our state is not our fault
+    // that a backend did not see our state is not our fault
     if (be->state != XenbusStateInitWait && fault->what != FAULT_WATCH)
         return text;
     for (i = 0; i < XENGRANT_REFS; i++)
@@ -120,7 +120,8 @@ faults_boot(void)
         be->mislabelled = 1;
     }
     sim_boot_unchecked();
-    if (sim_now > 60 * SECOND)
+    // as long as IDE takes, and a close that began late
+    if (sim_now > 35 * SECOND)
         fail("POST took %llu s", sim_now / SECOND);
     sim_pass(10 * SECOND);
     faults_check_closed("POST");
@@ -158,40 +159,40 @@ faults_write(struct backend *be, u64 lba, u32 count)
     check_call("write", be, sim_write_unchecked(be, lba, count), begin);
 }
 
-// The fault is over: everything works again, and leaves no trace.
+// The fault is over. A call may find a close that did not come to its end, and
+// have to leave it at that; the next one does not.
+static void
+check_works(const char *what, struct backend *be
+            , int (*call)(struct backend *be, u64 lba, u32 count))
+{
+    int ret = call(be, 9000, 3);
+    if (ret) {
+        sim_pass(SECOND);
+        ret = call(be, 9000, 3);
+    }
+    if (ret)
+        fail("vbd %u: %s after the fault fail with %02x", be->vbd, what, ret);
+}
+
+// Everything works again, and leaves no trace.
 static void
 recover(void)
 {
-    // without a disk nobody comes again to take up what was left
-    int i, dead = !faults_disks
-                  && (is_explained() || fault->how == STORE_TWICE);
+    int i;
     sim_pass(60 * SECOND);
     for (i = 0; i < faults_disks; i++) {
-        struct backend *be = backends[i];
-        if (!sim_drive(be)) {
-            dead++;
+        if (!sim_drive(backends[i]))
             continue;
-        }
-        int ret = sim_read_unchecked(be, 9000, 3);
-        if (ret == DISK_RET_ETIMEOUT
-            && (sim_logged("did not answer in time")
-                || sim_logged("did not close in")
-                || sim_logged("did not get ready")
-                || sim_logged("still maps our pages"))) {
-            // its pages may still be written to: it is not used any more
-            dead++;
-            continue;
-        }
-        if (ret)
-            fail("vbd %u: reads after the fault fail with %02x", be->vbd, ret);
-        ret = sim_write_unchecked(be, 9000, 3);
-        if (ret)
-            fail("vbd %u: writes after the fault fail with %02x", be->vbd, ret);
-        sim_check_image(be);
+        check_works("reads", backends[i], sim_read_unchecked);
+        check_works("writes", backends[i], sim_write_unchecked);
+        sim_check_image(backends[i]);
     }
     xen_handover();
-    if (!dead)
-        sim_check_clean();
+    if (sim_drive_count)
+        return sim_check_clean();
+    // nobody comes again to take up what was left, or to read a late reply
+    faults_check_closed("the fault");
+    check_equal(store.transactions + store.watches, 0);
 }
 
 
@@ -213,6 +214,7 @@ count_steps(int n)
     steps[FAULT_REQUEST] = store.requests;
     steps[FAULT_RESPONSE] = backend_steps.responses;
     steps[FAULT_WATCH] = backend_steps.watches;
+    steps[FAULT_EVENT] = store.events;
 }
 
 static void
@@ -241,6 +243,9 @@ live_with_fault(int n)
     case FAULT_WATCH:
         backend_steps.watch_at = n + 1;
         backend_steps.watch = fault->how;
+        break;
+    case FAULT_EVENT:
+        store.event_at = n + 1;
         break;
     }
     life();

@@ -11,7 +11,7 @@ struct fault {
     const char *name;
     enum {
         FAULT_HYPERCALL, FAULT_NOTIFICATION, FAULT_ALLOCATION, FAULT_REQUEST,
-        FAULT_RESPONSE, FAULT_WATCH,
+        FAULT_RESPONSE, FAULT_WATCH, FAULT_EVENT,
     } what;
     int how;                // errno, STORE_*, IO_* or WATCH_*
     const char *error;      // of STORE_ERROR

@@ -7,6 +7,7 @@
 // Nodes of the frontends and masks of event channels, before the layer ran.
 static char *nodes_before[64];
 static xen_ulong_t mask_before[32];
+static grant_entry_v1_t grants_before[XENGRANT_REFS];
 static struct arch_shared_info arch_before;
 
 void
@@ -18,6 +19,7 @@ sim_remember(void)
         nodes_before[i] = strdup(store_dump(backends[i]->frontend));
     }
     memcpy(mask_before, hv.info->evtchn_mask, sizeof(mask_before));
+    memcpy(grants_before, hv.grants, sizeof(grants_before));
     arch_before = hv.info->arch;
 }
 
@@ -37,6 +39,7 @@ sim_boot_unchecked(void)
     if (!prepared)
         sim_prepare();
     xenblk_setup();
+    twins_register();
     sim_post = 0;
 }
 
@@ -46,6 +49,7 @@ sim_boot(void)
     if (!prepared)
         sim_prepare();
     xenblk_setup();
+    twins_register();
     sim_check_clean();
     sim_post = 0;
     sim_pass(1 * SECOND);
@@ -64,74 +68,117 @@ static char trace[20000];
         return trace;                                   \
     })
 
+// What one disk shows.
+static const char *
+find_disk_trace(int i)
+{
+    struct backend *be = backends[i];
+    const char *now = store_dump(be->frontend);
+    if (!*now && be->gone)
+        return NULL;
+    if (strcmp(now, nodes_before[i]))
+        found("vbd %u: nodes are\n%snot\n%s", be->vbd, now, nodes_before[i]);
+    if (be->dirty && (be->flush || be->barrier))
+        found("vbd %u: closed with writes that were not flushed", be->vbd);
+    if (be->sring)
+        found("vbd %u: the backend is connected", be->vbd);
+    if (be->absent || be->gone)
+        return NULL;
+    int idle = be->manner == NETBSD ? XenbusStateConnected : XenbusStateInitWait;
+    if (be->state != idle && be->state != XenbusStateInitialising) // not plugged yet
+        found("vbd %u: the backend's state is %d", be->vbd, be->state);
+    return NULL;
+}
+
 static const char *
 find_store_trace(void)
 {
-    int i;
-    for (i = 0; i < backend_count; i++) {
-        struct backend *be = backends[i];
-        const char *now = store_dump(be->frontend);
-        if (strcmp(now, nodes_before[i]))
-            found("vbd %u: nodes are\n%snot\n%s", be->vbd, now, nodes_before[i]);
-        if (!be->absent && be->state != XenbusStateInitWait
-            && be->state != XenbusStateInitialising) // not plugged yet
-            found("vbd %u: the backend's state is %d", be->vbd, be->state);
-        if (be->sring)
-            found("vbd %u: the backend is connected", be->vbd);
-        if (be->dirty && (be->flush || be->barrier))
-            found("vbd %u: closed with writes that were not flushed", be->vbd);
-    }
-    if (store.transactions && !sim_logged("no reply of xenstored"))
+    if (store.transactions)
         found("%u transactions are open", store.transactions);
+    if (store.watches)
+        found("%u watches are set", store.watches);
     if (hv.store->req_prod != hv.store->req_cons)
         found("store ring: requests %x %x", hv.store->req_prod
               , hv.store->req_cons);
     if (hv.store->rsp_prod != hv.store->rsp_cons)
         found("store ring: replies %x %x", hv.store->rsp_prod
               , hv.store->rsp_cons);
+    if (store_unsent())
+        found("store ring: %u bytes are on their way", store_unsent());
+    return NULL;
+}
+
+// A port of the disk that does not count, and its bits.
+static int
+is_port_of(struct backend *dead, int port)
+{
+    return dead && hv.ports[port].state != PORT_FREE
+           && port != hv.store_port && port != hv.console_port
+           && hv.ports[port].remote == dead->domid;
+}
+
+static const char *
+find_port_trace(struct backend *dead)
+{
+    int i;
+    for (i = 1; i < SIM_PORTS; i++) {
+        if (i == hv.console_port || is_port_of(dead, i))
+            continue;
+        if (i != hv.store_port && hv.ports[i].state != PORT_FREE)
+            found("port %d is open", i);
+        u32 bit = 1u << i % 32;
+        if (hv.info->evtchn_pending[i / 32] & bit)
+            found("an event of port %d is pending", i);
+        if ((hv.info->evtchn_mask[i / 32] ^ mask_before[i / 32]) & bit)
+            found("the mask of port %d is %d", i
+                  , !!(hv.info->evtchn_mask[i / 32] & bit));
+    }
+    if (hv.info->vcpu_info[0].evtchn_upcall_pending
+        || hv.info->vcpu_info[0].evtchn_pending_sel)
+        found("an upcall is pending");
+    return NULL;
+}
+
+const char *
+sim_find_trace_but(struct backend *dead)
+{
+    int i;
+    const char *text;
+    for (i = 0; i < backend_count; i++)
+        if (backends[i] != dead && (text = find_disk_trace(i)))
+            return text;
+    if ((text = find_store_trace()) || (text = find_port_trace(dead)))
+        return text;
+    for (i = 0; i < XENGRANT_REFS; i++) {
+        if (dead && hv.grants[i].flags && hv.grants[i].domid == dead->domid)
+            continue;
+        if (memcmp(&hv.grants[i], &grants_before[i], sizeof(hv.grants[i])))
+            found("grant %d: flags %x, domain %u, frame %x", i
+                  , hv.grants[i].flags, hv.grants[i].domid, hv.grants[i].frame);
+    }
+    if (memcmp(&hv.info->arch, &arch_before, sizeof(arch_before)))
+        found("shared_info's place for PV guests has changed");
     return NULL;
 }
 
 const char *
 sim_find_trace(void)
 {
-    static const u64 zero;
-    int i;
-    const char *text = find_store_trace();
+    return sim_find_trace_but(NULL);
+}
+
+void
+sim_check_clean_but(struct backend *dead)
+{
+    const char *text = sim_find_trace_but(dead);
     if (text)
-        return text;
-    for (i = 2; i < XENGRANT_REFS; i++)
-        if (memcmp(&hv.grants[i], &zero, 8))
-            found("grant %d: flags %x, domain %u, frame %x", i
-                  , hv.grants[i].flags, hv.grants[i].domid, hv.grants[i].frame);
-    if (hv.grants[1].frame != hv.store_pfn || hv.grants[0].frame != 0xfeff1)
-        found("grants of the toolstack were changed");
-    for (i = 1; i < SIM_PORTS; i++)
-        if (i != hv.store_port && i != hv.console_port
-            && hv.ports[i].state != PORT_FREE)
-            found("port %d is open", i);
-    for (i = 0; i < 32; i++) {
-        if (hv.info->evtchn_pending[i])
-            found("pending events: word %d is %lx", i
-                  , hv.info->evtchn_pending[i]);
-        if (hv.info->evtchn_mask[i] != mask_before[i])
-            found("masks: word %d is %lx, not %lx", i
-                  , hv.info->evtchn_mask[i], mask_before[i]);
-    }
-    if (hv.info->vcpu_info[0].evtchn_upcall_pending
-        || hv.info->vcpu_info[0].evtchn_pending_sel)
-        found("an upcall is pending");
-    if (memcmp(&hv.info->arch, &arch_before, sizeof(arch_before)))
-        found("shared_info's place for PV guests has changed");
-    return NULL;
+        fail("trace: %s", text);
 }
 
 void
 sim_check_clean(void)
 {
-    const char *text = sim_find_trace();
-    if (text)
-        fail("trace: %s", text);
+    sim_check_clean_but(NULL);
 }
 
 
@@ -150,9 +197,22 @@ sim_drive(struct backend *be)
     xenvdev_name(&vdev, name);
     snprintf(text, sizeof(text), "PV %s (", name);
     for (i = 0; i < sim_drive_count; i++)
-        if (strstr(sim_drives[i].desc, text))
+        if (strstr(sim_drives[i].desc, text)
+            || (be->twin && sim_drives[i].drive == &be->twin->drive))
             return sim_drives[i].drive;
     return NULL;
+}
+
+int
+sim_drives_of(struct backend *be)
+{
+    struct drive_s *first = sim_drive(be);
+    int i, count = !!first;
+    // the other one, if there is one, is its twin
+    for (i = 0; i < sim_drive_count; i++)
+        count += be->twin && sim_drives[i].drive == &be->twin->drive
+                 && first != &be->twin->drive;
+    return count;
 }
 
 // A caller's buffer, at any address, with memory around it that must stay.
@@ -212,7 +272,7 @@ sim_read_unchecked(struct backend *be, u64 lba, u32 count)
     if (ret)
         return ret;
     for (i = 0; i < size / 512; i++) {
-        backend_sector(be, lba * (unit / 512) + i, want);
+        image_truth(be, lba * (unit / 512) + i, want);
         if (memcmp(buf + i * 512, want, 512))
             fail("vbd %u: sector %llu of a read of %u from %llu is wrong"
                  " (%08x %08x, not %08x %08x)", be->vbd
@@ -272,6 +332,44 @@ sim_write_unchecked(struct backend *be, u64 lba, u32 count)
     return ret;
 }
 
+// What an OS without PV drivers does: the emulated controller, by its ports.
+void
+sim_port_read(struct backend *be, u64 sector, u32 count)
+{
+    u8 is[512], want[512];
+    for (; count--; sector++) {
+        check_equal(twin_move(be->twin, 0, sector, 1, is), 0);
+        image_truth(be, sector, want);
+        if (memcmp(is, want, 512))
+            fail("vbd %u: sector %llu is wrong by the ports (%08x %08x, not %08x"
+                 " %08x)", be->vbd, sector, *(u32*)is, *(u32*)(is + 4)
+                 , *(u32*)want, *(u32*)(want + 4));
+    }
+}
+
+void
+sim_port_write(struct backend *be, u64 sector, u32 count)
+{
+    u8 data[512];
+    generation++;
+    for (; count--; sector++) {
+        written_data(be, sector, generation, data);
+        check_equal(twin_move(be->twin, 1, sector, 1, data), 0);
+        check_true(written_count < ARRAY_SIZE(written));
+        written[written_count++] = (struct written){ be, sector, generation, 1 };
+    }
+}
+
+static void
+check_written(struct backend *be, u64 sector)
+{
+    u32 i, unit = be->sector_size / 512;
+    for (i = 0; i < written_count; i++)
+        if (written[i].be == be && written[i].sector / unit == sector / unit)
+            return;
+    fail("vbd %u: sector %llu was written by nobody", be->vbd, sector);
+}
+
 void
 sim_check_image(struct backend *be)
 {
@@ -285,27 +383,11 @@ sim_check_image(struct backend *be)
             later |= written[j].be == be && written[j].sector == written[i].sector;
         if (later || !written[i].sure)
             continue;
-        backend_sector(be, written[i].sector, is);
+        image_file(be, written[i].sector, is);
         written_data(be, written[i].sector, written[i].generation, want);
         check_memory(is, want, 512);
     }
-    // nothing else was written
-    for (i = 0; i < ARRAY_SIZE(be->image); i++) {
-        struct sector *sector;
-        extern u64 backend_written(struct backend *be, int bucket
-                                   , struct sector **sector);
-        u64 number;
-        for (sector = NULL; (number = backend_written(be, i, &sector)) != -1ULL; ) {
-            int mine = 0;
-            for (j = 0; j < written_count; j++)
-                mine |= written[j].be == be
-                        && written[j].sector / (be->sector_size / 512)
-                           == number / (be->sector_size / 512);
-            if (!mine)
-                fail("vbd %u: sector %llu was written by nobody", be->vbd
-                     , number);
-        }
-    }
+    image_each_written(be, check_written);
 }
 
 int

@@ -40,7 +40,10 @@ hv_start(void)
     hv.domid = 7;
     hv.store_port = 1;
     hv.console_port = 2;
-    hv.store_pfn = (u32)hv.store / PAGE;
+    // the guest's own view of the ring, see step.c
+    hv.guest_store = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED
+                          , special_fd, 2 * PAGE);
+    hv.store_pfn = (u32)hv.guest_store / PAGE;
     hv.grant_version = 1;
     hv.info->arch.max_pfn = 0x1234;
     hv.time_base = 98765 * SECOND;
@@ -59,6 +62,7 @@ hv_stop(void)
     }
     if (hv.info) {
         munmap(hv.info, 3 * PAGE);
+        munmap(hv.guest_store, PAGE);
         close(special_fd);
     }
     memset(&hv, 0, sizeof(hv));
@@ -158,6 +162,17 @@ hv_unmap_grant(grant_ref_t ref, int write)
         i++;
     pinned[i] = pinned[--pinned_count];
     hv.grants[ref].flags &= ~(GTF_reading | GTF_writing);
+}
+
+void
+hv_hold_grants(grant_ref_t from, grant_ref_t to, domid_t domid)
+{
+    grant_ref_t ref;
+    for (ref = from; ref <= to; ref++)
+        hv.grants[ref] = domid == DOMID_SELF
+                         ? (grant_entry_v1_t){ 0, DOMID_SELF, 0 }
+                         : (grant_entry_v1_t){ GTF_permit_access, domid, ref };
+    sim_remember();
 }
 
 void

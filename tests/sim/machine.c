@@ -42,6 +42,7 @@ static u64 last_progress;
 // What one look at the clock costs, a hypercall, and the shortest wait.
 #define COST_TSC  20
 #define COST_CALL 500
+#define COST_PORT (20 * US)
 #define IDLE_MIN  (10 * US)
 #define IDLE_MAX  (20 * MS)
 
@@ -191,6 +192,8 @@ struct regs {
 TRAP(sim_cpuid);
 TRAP(sim_rdtsc);
 TRAP(sim_wrmsr);
+TRAP(sim_inb);
+TRAP(sim_outb);
 
 int sim_xen = 1;
 
@@ -254,6 +257,21 @@ do_sim_rdtsc(struct regs *regs)
     u64 tsc = sim_tsc();
     regs->eax = tsc;
     regs->edx = tsc >> 32;
+}
+
+// An access that QEMU serves costs as much as many hypercalls.
+void
+do_sim_inb(struct regs *regs)
+{
+    sim_now += COST_PORT;
+    regs->eax = (regs->eax & ~0xff) | twin_inb(regs->edx);
+}
+
+void
+do_sim_outb(struct regs *regs)
+{
+    sim_now += COST_PORT;
+    twin_outb(regs->edx, regs->eax);
 }
 
 static void fill_hypercall_page(u8 *page);
@@ -336,7 +354,7 @@ unsigned long xen_hypercall_page;
 
 struct zone_s { u8 dummy; } ZoneLow, ZoneHigh, ZoneFSeg, ZoneTmpLow, ZoneTmpHigh;
 u32 LegacyRamSize = 512 << 20;
-u32 sim_fail_malloc, sim_mallocs;
+u32 sim_fail_malloc, sim_mallocs, sim_low_mallocs;
 u32 sim_high_space = 16 << 20;
 
 struct pages {
@@ -387,6 +405,7 @@ _malloc(struct zone_s *zone, u32 size, u32 align)
     if (!sim_post)
         fail("allocation of %u bytes after POST", size);
     sim_mallocs++;
+    sim_low_mallocs += zone == &ZoneLow;
     if (sim_mallocs == sim_fail_malloc)
         return NULL;
     if (zone == &ZoneHigh && align == PAGE) {
@@ -661,34 +680,72 @@ process_op(struct disk_op_s *op)
         op->count = 0;
         return DISK_RET_EBOUNDARY;
     }
-    check_equal(op->drive_fl->type, DTYPE_XEN);
-    int ret = xen_process_op(op);
+    int is_pv = op->drive_fl->type == DTYPE_XEN;
+    int ret = is_pv ? xen_process_op(op) : twin_process_op(op);
     if (ret && op->count == count)
         op->count = 0;
     return ret;
 }
 
+// Register a drive, unless the layer takes it as the twin of one of its disks: this
+// is the seam. Returns null then.
+static struct sim_drive *
+add_drive(struct drive_s *drive, const char *desc)
+{
+    int taken = drive->type == DTYPE_LSI_SCSI ? xenblk_covers_lsi(drive->cntl_id, 0)
+                : xenblk_covers(drive);
+    if (taken)
+        return NULL;
+    struct sim_drive *entry = &sim_drives[sim_drive_count++];
+    entry->drive = drive;
+    entry->cdrom = 0;
+    snprintf(entry->desc, sizeof(entry->desc), "%s", desc);
+    return entry;
+}
+
 void
 boot_add_hd(struct drive_s *drive, const char *desc, int prio)
 {
-    if (xenblk_covers(drive))
-        return;
-    struct sim_drive *entry = &sim_drives[sim_drive_count++];
-    entry->drive = drive;
-    snprintf(entry->desc, sizeof(entry->desc), "%s", desc);
+    add_drive(drive, desc);
+}
+
+// Hard disks as boot.c sorts them.
+struct drive_s *
+sim_hard_disk(int n)
+{
+    struct sim_drive *sorted[ARRAY_SIZE(sim_drives)];
+    int i, j, count = 0;
+    for (i = 0; i < sim_drive_count; i++) {
+        struct drive_s *drive = sim_drives[i].drive;
+        if (sim_drives[i].cdrom)
+            continue;
+        for (j = count++; j > 0; j--) {
+            struct drive_s *before = sorted[j - 1]->drive;
+            if (before->type < drive->type
+                || (before->type == drive->type
+                    && before->cntl_id <= drive->cntl_id))
+                break;
+            sorted[j] = sorted[j - 1];
+        }
+        sorted[j] = &sim_drives[i];
+    }
+    return n < count ? sorted[n]->drive : NULL;
 }
 
 // SeaBIOS asks a CD for its boot record at once.
 void
 boot_add_cd(struct drive_s *drive, const char *desc, int prio)
 {
-    boot_add_hd(drive, desc, prio);
-    sim_drives[sim_drive_count - 1].cdrom = 1;
+    struct sim_drive *entry = add_drive(drive, desc);
+    if (!entry)
+        return;
+    entry->cdrom = 1;
     u8 cdb[16] = { 0 }, buf[CDROM_SECTOR_SIZE];
     struct disk_op_s op = {
         .drive_fl = drive, .command = CMD_SCSI, .cdbcmd = cdb,
     };
-    check_equal(process_op(&op), DISK_RET_SUCCESS);
+    if (process_op(&op) != DISK_RET_SUCCESS)
+        return;
     op = (struct disk_op_s){
         .drive_fl = drive, .command = CMD_READ, .lba = 0x11, .count = 1,
         .buf_fl = buf,
@@ -743,6 +800,7 @@ sim_stop(void)
     hv_stop();
     store_stop();
     backends_stop();
+    twins_stop();
     guest_stop();
     free_all();
     if (window)
@@ -754,7 +812,7 @@ sim_stop(void)
     sim_tick = 55 * MS;
     sim_irq_mask = SIM_IRQ_MASK;
     sim_post = sim_drive_count = sim_window = 0;
-    sim_fail_malloc = sim_mallocs = 0;
+    sim_fail_malloc = sim_mallocs = sim_low_mallocs = 0;
     sim_high_space = 16 << 20;
     sim_tsc_start = 0x5001ff000000ULL;
     sim_step = NULL;

@@ -32,7 +32,7 @@ extern int sim_xen;             // there is a Xen, and SeaBIOS knows it
 enum { WINDOW_BAR, WINDOW_HVMLOADER, WINDOW_MEMORY };
 extern int sim_window;          // where shared pages go, before sim_start()
 extern u32 sim_fail_malloc;     // the allocation that fails, counted from 1
-extern u32 sim_mallocs;
+extern u32 sim_mallocs, sim_low_mallocs;
 extern u32 sim_high_space;
 extern void (*sim_interrupt)(void); // called when interrupts are let in
 extern u16 sim_platform_id;     // PCI device id of the platform device
@@ -103,6 +103,9 @@ struct sim_drive {
 extern struct sim_drive sim_drives[64];
 extern int sim_drive_count;
 
+// Hard disk number n as SeaBIOS sorts them, or null.
+struct drive_s *sim_hard_disk(int n);
+
 
 /****************************************************************
  * hypervisor.c
@@ -123,6 +126,7 @@ struct sim_hv {
     grant_entry_v1_t *grants;
     struct xenstore_domain_interface *store;
     void *guest_info, *guest_grants; // where the guest has mapped them
+    void *guest_store;              // its view of the store's ring
     domid_t domid;
     evtchn_port_t store_port, console_port;
     u32 store_pfn;
@@ -170,12 +174,25 @@ void hv_move(domid_t domid);
 // Somebody else in the guest maps the shared pages elsewhere.
 void hv_steal_pages(void);
 
+// Somebody else in the guest has grant entries, as iPXE while a network interface
+// is open: granted to `domid`, or only reserved (DOMID_SELF, without flags).
+void hv_hold_grants(grant_ref_t from, grant_ref_t to, domid_t domid);
+
 // Fail if the guest ended a grant that is still mapped.
 void hv_check_pins(void);
 
 
 /****************************************************************
- * store.c - xenstored
+ * step.c - between two instructions
+ ****************************************************************/
+
+// Call a function after each instruction of the guest that reads or writes the
+// store's ring; null: no more.
+void sim_at_ring_access(void (*func)(void));
+
+
+/****************************************************************
+ * store.c, tree.c - xenstored
  ****************************************************************/
 
 struct store_request {
@@ -200,8 +217,17 @@ enum {
     STORE_DEAD,             // xenstored stops for ever
 };
 
+// Which xenstored it is: the C one does not tell that a node is missing where the
+// guest may not see the node above.
+enum store_kind { OXENSTORED, CXENSTORED };
+
 struct sim_store {
+    enum store_kind kind;
+    const char *readable;   // one more directory that the guest may read
     u32 requests;
+    u32 events, event_at;   // watch events so far, and the one that comes late
+    u32 watches;            // that are set
+    int event_after_unwatch; // one is still on its way when a watch is removed
     u32 fault_at, fault;    // request with a fault, and which
     u32 faults;             // so far
     const char *error;
@@ -215,6 +241,7 @@ struct sim_store {
     int dead;
     u32 index;              // where the rings' indices start
     int reconnect_feature;
+    int given_up;           // see store_give_up()
 };
 
 extern struct sim_store store;
@@ -236,18 +263,58 @@ char *store_dump(const char *path);
 // The guest has a fresh ring page.
 void store_reset_ring(void);
 
+// xenstored finds the ring broken, and serves it no more.
+void store_give_up(void);
+
+// Bytes of messages that are not on the ring of replies yet, or not complete on
+// that of requests.
+u32 store_unsent(void);
+
+// xenstored runs on another CPU: it takes and answers what there is right now.
+void store_run(void);
+
+// For store.c: a node's value, the names below it (or -1 if they are too many), how
+// many nodes there are, and why the guest may not read or write one (or null).
+const char *store_get(const char *path, u32 *len);
+int store_list(const char *path, char *list, u32 size);
+u32 store_nodes(void);
+const char *store_refusal(const char *path, int write);
+int store_is_below(const char *path, const char *dir);
+void tree_stop(void);
+
+// For tree.c: a node was written, or is going to be removed; it is gone.
+void store_changed(const char *path, int removed);
+void store_gone(const char *path);
+
 // Put raw bytes on the ring of replies.
 void store_raw(const void *data, u32 len);
 
 
 /****************************************************************
- * backend.c - block backends
+ * backend.c, backend_states.c - block backends
  ****************************************************************/
+
+// Most segments of an indirect request that a backend takes.
+#define SEGMENTS_MAX 256
+
+// Whose manners a backend has. They differ in when they say what, and in what
+// becomes of requests that are under way when the frontend closes.
+enum manner {
+    BLKBACK,                // Linux: says 6 and keeps ring and pages
+    QEMU,                   // waits for them; knows no indirect requests
+    TAPBACK,                // as blkback, and lets go by itself when they are done
+    NETBSD,                 // connected before any frontend; a close frees it
+    FREEBSD,                // of old: connects once, later says 2 and no more
+};
+
+// The ways to an image: the PV backend, and the emulated controller.
+enum { IMAGE_PV, IMAGE_TWIN, IMAGE_WAYS };
 
 struct backend {
     // what to change before sim_boot()
     u32 vbd;
     domid_t domid;
+    enum manner manner;
     const char *kind;       // "vbd" (blkback) or "qdisk"
     const char *type;       // "disk" or "cdrom"
     const char *params, *mode;
@@ -261,8 +328,13 @@ struct backend {
     int early;              // properties are there before the connection
     int blank;              // cannot be booted
     int absent;             // a directory without a driver
+    int clustered;          // qcow2 or vhd, not raw: see image.c
     u64 hotplug, latency, io_latency; // ns
+    u64 stalled_until;      // no request is done before
+    int one_by_one;         // it does one request after the other
     int skip_initwait;      // cannot be opened again
+    const char *connect_error; // why it does not connect
+    int error_state;        // what it says then, if not Closing
     int mislabelled;        // what the layer reads in the store may be a lie
     int bad_from, bad_to;   // sectors that cannot be read or written
     int fail_writes, fail_flush;
@@ -282,11 +354,23 @@ struct backend {
     RING_IDX req_cons, rsp_prod;
     int spoilt;             // its responses have overwritten requests
     int open;               // requests under way
+    int opened;             // it has connected in this life
+    int stopped;            // it takes no requests
+    int closing;            // it will say 6 when none is under way
+    int dead_ring;          // nothing is answered, and it goes with the last one
+    int gone;               // the device was taken away
+    u64 busy_until;
     u32 reads, writes, flushes, barriers, connects, requests, largest, events;
     u32 indirects;          // of the requests
     u32 ids;                // numbers that requests had, a bit each
     u32 dirty;              // writes since the last flush
+
+    // image.c
+    u32 tags[IMAGE_WAYS];   // of the medium that each way sees
+    u32 places;
     struct sector *image[1024];
+    struct cluster *clusters;
+    struct twin *twin;      // the same disk, emulated; or null
 };
 
 extern struct backend *backends[64];
@@ -318,14 +402,95 @@ void backends_move(void);
 // A node was written: wake who watches it.
 void backend_watch(const char *path);
 
-// Contents of a sector of 512 bytes.
-void backend_sector(struct backend *be, u64 sector, u8 *data);
-
 void backend_set_state(struct backend *be, int state);
+
+// A disk is taken away at once: `xl block-detach --force`, only the directory of
+// one end is removed, or the domain of the backend (and of all its disks) is
+// destroyed.
+enum { VANISH_DETACH, VANISH_BACKEND, VANISH_FRONTEND, VANISH_DOMAIN };
+void backend_vanish(struct backend *be, int what);
+
+// Another one with its number is put in its place (`xl block-attach`).
+void backend_plug(struct backend *be);
+
+// Another medium: `xl cd-insert`, or `xl cd-eject` with empty `params`. `tag` is
+// that of its contents, below 256 and nobody else's. The emulated drive has it at
+// once; the PV backend sees it if `followed`, which is not the rule.
+void backend_insert(struct backend *be, const char *params, u32 tag
+                    , int followed);
 
 // Answer a request as the backend's ring says, and tell the guest.
 void backend_push(struct backend *be, struct blkif_response *rsp);
 void backend_notify(struct backend *be);
+
+// For backend_states.c: the ring takes no more requests; it is not mapped any
+// more; requests under way are forgotten, their pages unmapped or not.
+void backend_stop_ring(struct backend *be);
+void backend_free_ring(struct backend *be);
+void backend_drop_requests(struct backend *be, int mapped);
+void backend_ring_notified(void *arg);
+void backend_check_ring(struct backend *be, struct blkif_sring *sring);
+
+// For backend.c: no request is under way any more.
+void backend_idle(struct backend *be);
+
+
+/****************************************************************
+ * image.c - contents of disks
+ ****************************************************************/
+
+// Read or write a sector of 512 bytes, as one of the ways to the image does.
+void image_read(struct backend *be, int way, u64 sector, u8 *data);
+void image_write(struct backend *be, int way, u64 sector, const u8 *data);
+
+// What a sector should hold: what was written there last, by any way.
+void image_truth(struct backend *be, u64 sector, u8 *data);
+
+// What the image's file holds in the end, for whoever opens it next.
+void image_file(struct backend *be, u64 sector, u8 *data);
+
+// Call a function for each sector that was written.
+void image_each_written(struct backend *be
+                        , void (*check)(struct backend *be, u64 sector));
+
+void image_stop(struct backend *be);
+
+
+/****************************************************************
+ * twin.c - emulated twins
+ ****************************************************************/
+
+// The same disk behind an emulated controller. Change what is to be different
+// before sim_boot(): size, geometry.
+struct twin {
+    struct drive_s drive;
+    struct backend *be;
+    char desc[64];
+    int fail;               // DISK_RET_* of every call
+    u32 calls, reads, writes, commands; // so far
+};
+
+// Give a disk a twin: DTYPE_ATA, DTYPE_AHCI, DTYPE_LSI_SCSI, DTYPE_ATA_ATAPI or
+// DTYPE_AHCI_ATAPI, and its number on the controller. It is registered after the
+// layer's setup, through the seam in boot_add_hd() and boot_add_cd() (machine.c).
+struct twin *sim_twin(struct backend *be, u8 type, u32 unit);
+
+// The seam, as SeaBIOS's drivers call it.
+void boot_add_hd(struct drive_s *drive, const char *desc, int prio);
+void boot_add_cd(struct drive_s *drive, const char *desc, int prio);
+
+// For guest.c: register the twins; move sectors by the controller's ports.
+void twins_register(void);
+int twin_move(struct twin *twin, int write, u64 sector, u32 count, u8 *buf);
+
+// For machine.c: what SeaBIOS's driver does, and the ports of IDE.
+int twin_process_op(struct disk_op_s *op);
+u8 twin_inb(u16 port);
+void twin_outb(u16 port, u8 value);
+void twins_stop(void);
+
+// Accesses to them, of the layer's code.
+extern u32 sim_port_accesses;
 
 
 /****************************************************************
@@ -341,8 +506,16 @@ void sim_boot(void);
 // Only that, without the checks.
 void sim_boot_unchecked(void);
 
-// The drive of a disk, or null.
+// The drive of a disk, or null: the PV one if there are two.
 struct drive_s *sim_drive(struct backend *be);
+
+// How many drives a disk is.
+int sim_drives_of(struct backend *be);
+
+// Read (and compare) or write sectors of 512 bytes by the ports of the emulated
+// controller, as an OS without PV drivers does.
+void sim_port_read(struct backend *be, u64 sector, u32 count);
+void sim_port_write(struct backend *be, u64 sector, u32 count);
 
 // Read or write through int13's path, compare every byte, and check that no
 // trace is left. Returns DISK_RET_*.
@@ -359,8 +532,13 @@ void sim_remember(void);
 // Fail if anything shows that the firmware ran.
 void sim_check_clean(void);
 
-// Like that, but returns a text instead.
+// The same, except for what one disk shows, and what is granted or open to its
+// domain, which must be its own.
+void sim_check_clean_but(struct backend *dead);
+
+// Like these, but return a text instead, or null.
 const char *sim_find_trace(void);
+const char *sim_find_trace_but(struct backend *dead);
 
 // Fail if a disk holds anything but what was written to it.
 void sim_check_image(struct backend *be);

@@ -4,144 +4,13 @@
 
 #include "sim.h" // store
 
-#include <stdarg.h>
-
 #define RING XENSTORE_RING_SIZE
 
 struct sim_store store;
 
-struct node {
-    char *path, *value;
-    u32 len;
-};
-
-static struct node nodes[2048];
-static int node_count;
-
 // Bytes of requests that are not complete, and of replies not on the ring yet.
 static u8 input[8192], output[1 << 20];
 static u32 input_len, output_len;
-
-
-/****************************************************************
- * The tree
- ****************************************************************/
-
-static struct node *
-find(const char *path)
-{
-    // they are in order
-    int from = 0, to = node_count;
-    while (from < to) {
-        int middle = (from + to) / 2, order = strcmp(nodes[middle].path, path);
-        if (!order)
-            return &nodes[middle];
-        if (order < 0)
-            from = middle + 1;
-        else
-            to = middle;
-    }
-    return NULL;
-}
-
-static int
-is_below(const char *path, const char *dir)
-{
-    size_t len = strlen(dir);
-    return !strncmp(path, dir, len) && path[len] == '/';
-}
-
-static void
-set(const char *path, const char *value, u32 len)
-{
-    struct node *node = find(path);
-    if (!node) {
-        // parents come first
-        char *parent = strdup(path), *slash = strrchr(parent, '/');
-        if (slash && slash != parent) {
-            *slash = 0;
-            if (!find(parent))
-                set(parent, "", 0);
-        }
-        free(parent);
-        if (node_count == ARRAY_SIZE(nodes))
-            fail("store: too many nodes");
-        for (node = nodes + node_count; node > nodes; node--) {
-            if (strcmp(node[-1].path, path) < 0)
-                break;
-            *node = node[-1];
-        }
-        node_count++;
-        *node = (struct node){ strdup(path) };
-    }
-    free(node->value);
-    node->value = malloc(len + 1);
-    memcpy(node->value, value, len);
-    node->value[len] = 0;
-    node->len = len;
-}
-
-void
-store_write_bytes(const char *path, const char *value, u32 len)
-{
-    set(path, value, len);
-    backend_watch(path);
-}
-
-void
-store_write(const char *path, const char *value)
-{
-    store_write_bytes(path, value, strlen(value));
-}
-
-void
-store_printf(const char *value, const char *path, ...)
-{
-    char text[512];
-    va_list args;
-    va_start(args, path);
-    vsnprintf(text, sizeof(text), path, args);
-    va_end(args);
-    store_write(text, value);
-}
-
-const char *
-store_read(const char *path)
-{
-    struct node *node = find(path);
-    return node ? node->value : NULL;
-}
-
-void
-store_rm(const char *path)
-{
-    int i, to = 0;
-    char *copy = strdup(path);
-    for (i = 0; i < node_count; i++) {
-        if (strcmp(nodes[i].path, copy) && !is_below(nodes[i].path, copy)) {
-            nodes[to++] = nodes[i];
-            continue;
-        }
-        free(nodes[i].path);
-        free(nodes[i].value);
-    }
-    node_count = to;
-    backend_watch(copy);
-    free(copy);
-}
-
-char *
-store_dump(const char *path)
-{
-    static char text[16384];
-    int i, len = 0;
-    text[0] = 0;
-    for (i = 0; i < node_count; i++)
-        if (is_below(nodes[i].path, path))
-            len += snprintf(text + len, sizeof(text) - len, "%s = \"%.200s\"\n"
-                            , nodes[i].path, nodes[i].value);
-    return text;
-}
 
 
 /****************************************************************
@@ -282,103 +151,283 @@ reply_error(struct store_request *request, int fault, const char *error)
  * Requests
  ****************************************************************/
 
-// Names that the layer may write in a frontend's directory.
+// Nodes that the layer may write in a frontend's directory, and those of the
+// toolstack, which it may not remove: all others a former owner has written.
+static const char *const own_nodes[] = {
+    "ring-ref", "event-channel", "protocol", "state", NULL,
+};
+static const char *const toolstack_nodes[] = {
+    "backend", "backend-id", "virtual-device", "device-type", "trusted", NULL,
+};
+
 static int
-may_write(const char *path)
+is_node_of(const char *path, const char *const *names)
 {
-    static const char *names[] = {
-        "ring-ref", "event-channel", "protocol", "state",
-    };
-    char prefix[64];
-    int i;
-    snprintf(prefix, sizeof(prefix), "/local/domain/%u/device/vbd/", hv.domid);
-    const char *name = strrchr(path, '/') + 1;
-    if (strncmp(path, prefix, strlen(prefix)))
+    char dir[64];
+    snprintf(dir, sizeof(dir), "/local/domain/%u/device/vbd/", hv.domid);
+    if (strncmp(path, dir, strlen(dir)))
         return 0;
-    for (i = 0; i < ARRAY_SIZE(names); i++)
-        if (!strcmp(name, names[i]))
-            return 1;
-    return 0;
+    const char *name = strchr(path + strlen(dir), '/');
+    while (name && *names && strcmp(name + 1, *names))
+        names++;
+    return name && *names;
 }
 
 static void
 do_directory(struct store_request *request, int fault)
 {
-    static char list[XENSTORE_PAYLOAD_MAX * 2];
-    u32 len = 0;
-    int i;
-    if (!find(request->path))
-        return reply_error(request, fault, "ENOENT");
-    for (i = 0; i < node_count; i++) {
-        const char *path = nodes[i].path;
-        if (!is_below(path, request->path))
-            continue;
-        path += strlen(request->path) + 1;
-        if (strchr(path, '/'))
-            continue;
-        strcpy(list + len, path);
-        len += strlen(path) + 1;
-    }
-    if (len > XENSTORE_PAYLOAD_MAX)
-        return reply_error(request, fault, "E2BIG");
+    static char list[XENSTORE_PAYLOAD_MAX];
+    const char *error = store_refusal(request->path, 0);
+    int len = store_list(request->path, list, sizeof(list));
+    if (error || len < 0)
+        return reply_error(request, fault, error ?: "E2BIG");
     reply(request, fault, XS_DIRECTORY, list, len);
 }
 
 static void
+do_read(struct store_request *request, int fault)
+{
+    u32 len;
+    const char *error = store_refusal(request->path, 0);
+    const char *value = store_get(request->path, &len);
+    if (error)
+        return reply_error(request, fault, error);
+    reply(request, fault, XS_READ, value, len);
+}
+
+static void
+do_write(struct store_request *request, int fault)
+{
+    const char *error = store_refusal(request->path, 1);
+    if (!is_node_of(request->path, own_nodes))
+        fail("the layer writes %s", request->path);
+    if (!error && store.quota && !store_read(request->path)
+        && store_nodes() >= store.quota)
+        error = "EQUOTA";
+    if (error)
+        return reply_error(request, fault, error);
+    reply(request, fault, XS_WRITE, "OK", 3);
+    sim_progress();
+    store_write_bytes(request->path, request->value, request->value_len);
+}
+
+// To remove what is not there is no error, unless what is above is not there
+// either (xenstore.txt, "RM").
+static void
+do_rm(struct store_request *request, int fault)
+{
+    const char *error = store_refusal(request->path, 1);
+    char parent[sizeof(request->path)];
+    if (!strstr(request->path, "/device/vbd/")
+        || !strchr(strstr(request->path, "/device/vbd/") + 12, '/')
+        || is_node_of(request->path, toolstack_nodes))
+        fail("the layer removes %s", request->path);
+    strcpy(parent, request->path);
+    *strrchr(parent, '/') = 0;
+    if (!error && !store_read(parent))
+        error = "ENOENT";
+    if (error)
+        return reply_error(request, fault, error);
+    reply(request, fault, XS_RM, "OK", 3);
+    sim_progress();
+    if (store_read(request->path))
+        store_rm(request->path);
+}
+
+
+/****************************************************************
+ * Transactions
+ ****************************************************************/
+
+static u32 transactions[64];
+
+// Find an open one; 0 finds a free place.
+static u32 *
+find_transaction(u32 id)
+{
+    u32 i;
+    for (i = 0; i < ARRAY_SIZE(transactions); i++)
+        if (transactions[i] == id)
+            return &transactions[i];
+    return NULL;
+}
+
+static void
+do_start(struct store_request *request, int fault)
+{
+    char text[16];
+    u32 *place = find_transaction(0);
+    check_equal(request->msg.tx_id, 0);
+    // as the C xenstored allows a domain
+    if (store.transactions >= 10 || !place)
+        return reply_error(request, fault, "ENOSPC");
+    store.transactions++;
+    *place = 1000 + store.requests;
+    snprintf(text, sizeof(text), "%u", *place);
+    reply(request, fault, XS_TRANSACTION_START, text, strlen(text) + 1);
+}
+
+static void
+end_transaction(u32 id)
+{
+    *find_transaction(id) = 0;
+    store.transactions--;
+}
+
+static void
+do_end(struct store_request *request, int fault)
+{
+    end_transaction(request->msg.tx_id);
+    check_true(!strcmp(request->data, "T") || !strcmp(request->data, "F"));
+    if (*request->data == 'T' && store.conflicts) {
+        store.conflicts--;
+        return reply_error(request, fault, "EAGAIN");
+    }
+    reply(request, fault, XS_TRANSACTION_END, "OK", 3);
+}
+
+
+/****************************************************************
+ * Watches
+ ****************************************************************/
+
+// What a guest watches. Events come as they are due, among the replies; the one
+// that a new watch begins with tells nothing.
+struct watch {
+    char path[256];         // as the guest wrote it
+    char absolute[256];
+    char token[64];
+};
+
+static struct watch watches[16];
+
+static void
+send_event(const char *path, const char *token)
+{
+    char text[512];
+    u32 len = snprintf(text, sizeof(text), "%s", path) + 1;
+    len += snprintf(text + len, sizeof(text) - len, "%s", token) + 1;
+    store.events++;
+    reply_as(XS_WATCH_EVENT, 0, 0, text, len);
+}
+
+// A watch event that comes later than it should.
+static void
+send_late_event(void *arg)
+{
+    struct watch *watch = arg;
+    if (*watch->path)
+        send_event(watch->path, watch->token);
+}
+
+static void
+fire(struct watch *watch, const char *path)
+{
+    // the path as the guest would write it
+    u32 prefix = strlen(watch->absolute) - strlen(watch->path);
+    if (store.event_at && store.events + 1 == store.event_at) {
+        store.event_at = 0;
+        sim_at(sim_now + 8 * SECOND, send_late_event, watch);
+        return;
+    }
+    send_event(path + prefix, watch->token);
+}
+
+void
+store_changed(const char *path, int removed)
+{
+    struct watch *watch;
+    for (watch = watches; watch < watches + ARRAY_SIZE(watches); watch++) {
+        if (!*watch->path)
+            continue;
+        if (store_is_below(path, watch->absolute))
+            fire(watch, path);
+        else if (removed && store_is_below(watch->absolute, path)
+                 && store_read(watch->absolute))
+            fire(watch, watch->absolute);
+    }
+    if (!removed)
+        backend_watch(path);
+}
+
+void
+store_gone(const char *path)
+{
+    backend_watch(path);
+}
+
+static struct watch *
+find_watch(const char *path, const char *token)
+{
+    struct watch *watch;
+    for (watch = watches; watch < watches + ARRAY_SIZE(watches); watch++)
+        if (!strcmp(watch->absolute, path) && !strcmp(watch->token, token))
+            return watch;
+    return NULL;
+}
+
+static void
+do_watch(struct store_request *request, int fault)
+{
+    struct watch *watch = find_watch("", "");
+    if (find_watch(request->path, request->value))
+        return reply_error(request, fault, "EEXIST");
+    if (!watch)
+        return reply_error(request, fault, "ENOSPC");
+    strcpy(watch->path, request->data);
+    strcpy(watch->absolute, request->path);
+    strcpy(watch->token, request->value);
+    store.watches++;
+    reply(request, fault, XS_WATCH, "OK", 3);
+    // at once, also where there is nothing, or nothing to be seen
+    send_event(watch->path, watch->token);
+}
+
+static void
+do_unwatch(struct store_request *request, int fault)
+{
+    struct watch *watch = find_watch(request->path, request->value);
+    if (!watch)
+        return reply_error(request, fault, "ENOENT");
+    // an event that waits in oxenstored's queue comes behind the reply
+    struct watch late = *watch;
+    memset(watch, 0, sizeof(*watch));
+    sim_cancel(send_late_event, watch);
+    store.watches--;
+    reply(request, fault, XS_UNWATCH, "OK", 3);
+    if (store.event_after_unwatch)
+        send_event(late.path, late.token);
+}
+
+
+/****************************************************************
+ * Requests as they come
+ ****************************************************************/
+
+static void
 do_request(struct store_request *request, int fault)
 {
-    struct node *node = find(request->path);
-    u32 type = request->msg.type;
-    char text[16];
-    // only the last one: the layer never has two
-    static u32 transaction;
-    if (request->msg.tx_id
-        && (!store.transactions || request->msg.tx_id != transaction))
+    if (request->msg.tx_id && !find_transaction(request->msg.tx_id))
         return reply_error(request, fault, "ENOENT");
-    switch (type) {
+    switch (request->msg.type) {
     case XS_DIRECTORY:
         return do_directory(request, fault);
     case XS_READ:
-        if (!node)
-            return reply_error(request, fault, "ENOENT");
-        return reply(request, fault, type, node->value, node->len);
+        return do_read(request, fault);
     case XS_WRITE:
-        if (!may_write(request->path))
-            fail("the layer writes %s", request->path);
-        if (store.quota && !node && node_count >= store.quota)
-            return reply_error(request, fault, "EQUOTA");
-        reply(request, fault, type, "OK", 3);
-        sim_progress();
-        return store_write_bytes(request->path, request->value
-                                 , request->value_len);
+        return do_write(request, fault);
     case XS_RM:
-        if (!may_write(request->path))
-            fail("the layer removes %s", request->path);
-        if (!node)
-            return reply_error(request, fault, "ENOENT");
-        reply(request, fault, type, "OK", 3);
-        sim_progress();
-        return store_rm(request->path);
+        return do_rm(request, fault);
     case XS_TRANSACTION_START:
-        check_equal(request->msg.tx_id, 0);
-        // one whose reply was lost stays open for ever
-        if (store.transactions && !store.faults
-            && !sim_logged("no reply of xenstored"))
-            fail("a second transaction");
-        store.transactions = 1;
-        transaction = 1000 + store.requests;
-        snprintf(text, sizeof(text), "%u", transaction);
-        return reply(request, fault, type, text, strlen(text) + 1);
+        return do_start(request, fault);
     case XS_TRANSACTION_END:
-        store.transactions--;
-        check_true(!strcmp(request->data, "T") || !strcmp(request->data, "F"));
-        if (*request->data == 'T' && store.conflicts) {
-            store.conflicts--;
-            return reply_error(request, fault, "EAGAIN");
-        }
-        return reply(request, fault, type, "OK", 3);
+        return do_end(request, fault);
+    case XS_WATCH:
+        return do_watch(request, fault);
+    case XS_UNWATCH:
+        return do_unwatch(request, fault);
     }
-    fail("store request of type %u is not allowed", type);
+    fail("store request of type %u is not allowed", request->msg.type);
 }
 
 static void
@@ -396,6 +445,12 @@ take_request(struct store_request *request)
     if (request->msg.type == XS_WRITE) {
         request->value = request->data + path_len + 1;
         request->value_len = len - path_len - 1;
+    } else if (request->msg.type == XS_WATCH || request->msg.type == XS_UNWATCH) {
+        // the token, which ends with a NUL as well
+        request->value = request->data + path_len + 1;
+        request->value_len = len - path_len - 2;
+        if (len < path_len + 2 || strlen(request->value) != request->value_len)
+            fail("watch of %s without a token", request->data);
     } else if (len > path_len + 1) {
         fail("store request of type %u with %zu bytes too many"
              , request->msg.type, len - path_len - 1);
@@ -417,9 +472,10 @@ take_request(struct store_request *request)
         store.stopped_until = sim_now + 7 * SECOND;
     if (fault == STORE_DEAD)
         return;
+    // it has ended, whatever the answer is
     if (fault == STORE_ERROR && request->msg.type == XS_TRANSACTION_END
-        && store.transactions)
-        store.transactions--;
+        && find_transaction(request->msg.tx_id))
+        end_transaction(request->msg.tx_id);
     if (fault == STORE_ERROR && request->msg.type == XS_RM
         && !strcmp(store.error ?: "", "ENOENT"))
         store_rm(request->path);
@@ -429,12 +485,27 @@ take_request(struct store_request *request)
         do_request(request, fault);
 }
 
+// A ring that xenstored has given up: nothing is served until the guest asks for a
+// reconnection, where that is offered (xenstore-ring.txt).
+static void
+reconnect(void)
+{
+    struct xenstore_domain_interface *ring = hv.store;
+    if (ring->connection != XENSTORE_RECONNECT || !store.reconnect_feature)
+        return;
+    store.given_up = 0;
+    store_reset_ring();
+    hv_event(hv.store_port);
+}
+
 // Read what the guest sent, and answer what is complete.
 static void
 process(void *arg)
 {
     static struct store_request request;
     struct xenstore_domain_interface *ring = hv.store;
+    if (store.given_up)
+        return reconnect();
     if (store.dead || sim_now < store.stopped_until) {
         if (!store.dead)
             sim_at(store.stopped_until, process, NULL);
@@ -462,6 +533,14 @@ process(void *arg)
     flush_output(NULL);
 }
 
+void
+store_run(void)
+{
+    sim_cancel(process, NULL);
+    sim_cancel(flush_output, NULL);
+    process(NULL);
+}
+
 static void
 notified(void *arg)
 {
@@ -472,6 +551,13 @@ notified(void *arg)
 }
 
 void
+store_give_up(void)
+{
+    store.given_up = 1;
+    hv.store->error = XENSTORE_ERROR_RINGIDX;
+}
+
+void
 store_reset_ring(void)
 {
     struct xenstore_domain_interface *ring = hv.store;
@@ -479,12 +565,21 @@ store_reset_ring(void)
     ring->req_prod = ring->req_cons = store.index;
     ring->rsp_prod = ring->rsp_cons = store.index + 77;
     if (store.reconnect_feature)
-        ring->server_features = XENSTORE_SERVER_FEATURE_RECONNECTION;
+        ring->server_features = XENSTORE_SERVER_FEATURE_RECONNECTION
+                                | XENSTORE_SERVER_FEATURE_ERROR;
     input_len = output_len = 0;
     sim_cancel(process, NULL);
     sim_cancel(flush_output, NULL);
     hv.ports[hv.store_port] = (struct sim_port){ PORT_BOUND, 0, notified };
-    store.transactions = 0;
+    memset(transactions, 0, sizeof(transactions));
+    memset(watches, 0, sizeof(watches));
+    store.transactions = store.watches = 0;
+}
+
+u32
+store_unsent(void)
+{
+    return output_len + input_len;
 }
 
 void
@@ -498,11 +593,7 @@ store_start(void)
 void
 store_stop(void)
 {
-    while (node_count--) {
-        free(nodes[node_count].path);
-        free(nodes[node_count].value);
-    }
-    node_count = 0;
+    tree_stop();
     while (lates) {
         struct late *late = lates;
         lates = late->next;

@@ -92,6 +92,8 @@ FAULT(a_response_that_is_too_late, FAULT_RESPONSE, IO_TOO_LATE)
 // The backend does not see, or sees late, that the frontend's state changed.
 FAULT(a_watch_event_that_is_lost, FAULT_WATCH, WATCH_LOSE)
 FAULT(a_watch_event_that_is_late, FAULT_WATCH, WATCH_LATE)
+// xenstored is slow to tell the layer of a change that it watches.
+FAULT(an_event_of_the_layers_own_watch_that_is_late, FAULT_EVENT)
 
 TEST(fault_of_any_allocation_without_hvmloader_is_survived)
 {

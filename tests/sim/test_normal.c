@@ -297,15 +297,6 @@ TEST(read_attaches_once_for_a_window_and_not_for_what_it_holds)
     check_equal(hv.hypercalls - calls, 0);
 }
 
-TEST(read_of_the_boot_sector_needs_no_backend)
-{
-    struct backend *be = boot_one();
-    u32 before = be->connects;
-    sim_pass(60 * SECOND);
-    check_equal(sim_read(be, 0, 1), 0);
-    check_equal(be->connects, before);
-}
-
 TEST(read_needs_few_attaches_for_a_boot_of_20_MB)
 {
     struct backend *be = boot_one();

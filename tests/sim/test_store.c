@@ -9,6 +9,8 @@ static void
 open_store(void)
 {
     sim_prepare();
+    // a frontend's directory that it may write to
+    store_write("/local/domain/7/device/vbd/1", "");
     check_equal(xen_platform_init(), 0);
     check_equal(xenstore_setup(), 0);
     check_equal(xenstore_open(), 0);
@@ -173,9 +175,10 @@ TEST(store_list_gives_all_names)
     store_write("/local/domain/7/device/vbd/51712", "");
     store_write("/local/domain/7/device/vbd/768", "");
     const char *names;
-    check_equal(xenstore_list("device/vbd", &names), 10);
-    check_string(names, "51712");
-    check_string(names + 6, "768");
+    check_equal(xenstore_list("device/vbd", &names), 12);
+    check_string(names, "1");
+    check_string(names + 2, "51712");
+    check_string(names + 8, "768");
     check_equal(xenstore_list("device/vif", &names), 0);
     close_store();
 }

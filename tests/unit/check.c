@@ -1,11 +1,11 @@
 // A small test runner.
 //
-//   PROGRAM [-v] [-f] [-l SECONDS] [-n N] [-x FILE] [NAME...]
+//   PROGRAM [-v] [-f] [-l SECONDS] [-n N] [-x FILE] [-e NAME]... [NAME...]
 //
 // Runs the tests whose names contain one of NAME (all tests without). -v shows
 // the output of passed tests too, -f ends at the first that fails, -l limits
 // the time of each, -n runs only case N of tests that have many, -x writes
-// results as JUnit XML. The status is 0 if all passed.
+// results as JUnit XML, -e leaves the test NAME out. The status is 0 if all passed.
 //
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
@@ -23,6 +23,10 @@ static int limit_seconds = 60;
 
 static struct check_test *first, **last = &first;
 static int only_case = -1, first_only;
+
+// Names of tests that do not run.
+static const char *left_out[500];
+static int left_out_count;
 
 // Leave this process; a measurement of coverage is kept.
 static void __attribute__((noreturn))
@@ -205,6 +209,10 @@ seconds(void)
 static int
 selected(struct check_test *test, char **names)
 {
+    int i;
+    for (i = 0; i < left_out_count; i++)
+        if (!strcmp(test->name, left_out[i]))
+            return 0;
     if (!*names)
         return 1;
     for (; *names; names++)
@@ -218,11 +226,13 @@ main(int argc, char **argv)
 {
     int opt, verbose = 0, passed = 0, failed = 0;
     FILE *xml = NULL;
-    while ((opt = getopt(argc, argv, "fl:n:vx:")) != -1) {
+    while ((opt = getopt(argc, argv, "e:fl:n:vx:")) != -1) {
         if (opt == 'v')
             verbose = 1;
         else if (opt == 'f')
             first_only = 1;
+        else if (opt == 'e' && left_out_count < 500)
+            left_out[left_out_count++] = optarg;
         else if (opt == 'l')
             limit_seconds = atoi(optarg);
         else if (opt == 'n')

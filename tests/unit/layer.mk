@@ -8,6 +8,9 @@
 #
 # This file may be distributed under the terms of the GNU LGPLv3 license.
 
+# the simulated Xen, in tests/sim
+SIM = machine hypervisor step store tree backend backend_states image twin guest
+
 # SeaBIOS counts from null pointers (list.h) and shifts into the sign on purpose
 SANITIZE = -fsanitize=address,undefined -fno-sanitize=pointer-overflow,shift-base \
     -fno-sanitize-recover=all
@@ -25,8 +28,12 @@ SIM_FLAGS = $(filter-out $(SANITIZE) $(OPTIMIZE),$(HOST_FLAGS)) -O2
 LAYER_FLAGS = -m32 -march=i386 -std=gnu11 $(OPTIMIZE) -g -Wall -ffreestanding -fno-pie -fno-omit-frame-pointer \
     -fno-strict-aliasing -I$(TREE)/out -I$(TREE)/src -DMODE16=0 -DMODESEGMENT=0 $(SANITIZE) $(MEASURE)
 
-REPLACE = -e 's/^\t(cpuid|rdtsc|wrmsr)$$/\tcall sim_\1/'
+REPLACE = -e 's/^\t(cpuid|rdtsc|wrmsr)$$/\tcall sim_\1/' \
+    -e 's/^\tinb %dx, %al$$/\tcall sim_inb/' -e 's/^\toutb %al, %dx$$/\tcall sim_outb/'
 RENAME = $(foreach name,snprintf printf free,--redefine-sym $(name)=bios_$(name))
+
+# variables of the layer, apart from those of the host's side (test_change.c)
+SECTIONS = --rename-section .data=layer_data --rename-section .bss=layer_bss
 
 # $(1) is the directory of the sources, $(2) of the objects
 define compile_bios
@@ -35,6 +42,6 @@ $(OUT)/$(2)/%.o: $(1)/%.c $(wildcard $(LAYER)/*.h)
 	@$$(CC) $$(LAYER_FLAGS) -S -o $$(@:.o=.s) $$<
 	@sed -i -E $$(REPLACE) $$(@:.o=.s)
 	@$$(CC) -m32 -c -o $$@ $$(@:.o=.s)
-	@objcopy $$(RENAME) $$@
+	@objcopy $$(RENAME) $(if $(filter $(LAYER),$(1)),$$(SECTIONS)) $$@
 endef
 $(eval $(call compile_bios,$(LAYER),xen))

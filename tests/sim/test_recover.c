@@ -1,0 +1,328 @@
+// Disks that are slow, stall, or lose requests, and are used again afterwards.
+//
+// Slow is not dead: an answer extends the limit. A disk is dead only while its
+// close has not ended, and any disk's next call goes on with that.
+//
+// This file may be distributed under the terms of the GNU LGPLv3 license.
+
+#include "sim.h" // sim_boot
+
+static struct backend *bad, *good;
+
+static void
+make_two(void)
+{
+    bad = sim_disk(51776);
+    good = sim_disk(51792);
+    bad->domid = 1;
+    good->domid = 2;
+}
+
+static void
+check_good(void)
+{
+    check_equal(sim_read_unchecked(good, 50000 + sim_random(50000), 100), 0);
+    check_equal(sim_write_unchecked(good, sim_random(50000), 10), 0);
+}
+
+
+/****************************************************************
+ * Storage that stalls
+ ****************************************************************/
+
+// The backend may say 6 and keep its pages, wait for them, or let go later.
+static void
+stall(int n)
+{
+    make_two();
+    bad->manner = n % 3;
+    sim_boot();
+    u64 begin = sim_now;
+    bad->stalled_until = sim_now + 45 * SECOND;
+    check_equal(n / 3 ? sim_write_unchecked(bad, 60000, 100)
+                : sim_read_unchecked(bad, 60000, 100), DISK_RET_ETIMEOUT);
+    // QEMU closes no sooner than its requests end
+    if (sim_now - begin > (bad->manner == QEMU ? 61 : 31) * SECOND)
+        fail("the call took %llu ms", (sim_now - begin) / MS);
+    check_good();
+    sim_check_clean_but(bad);
+    sim_pass(begin + 50 * SECOND - sim_now);
+    // another disk's call is enough to end the close
+    check_good();
+    sim_check_clean();
+    check_equal(sim_read(bad, 60000, 100), 0);
+    check_equal(sim_write(bad, 60000, 100), 0);
+    check_good();
+    sim_check_clean();
+}
+
+TEST(disk_that_stalled_is_closed_by_any_disks_next_call_and_used_again)
+{
+    check_each(6, stall);
+}
+
+TEST(disk_that_stalled_is_closed_by_its_own_next_call_and_used_again)
+{
+    bad = sim_disk(51776);
+    sim_boot();
+    bad->stalled_until = sim_now + 100 * SECOND;
+    check_equal(sim_read_unchecked(bad, 60000, 100), DISK_RET_ETIMEOUT);
+    u64 begin = sim_now;
+    // while it still keeps our pages, a call fails at once
+    check_equal(sim_read_unchecked(bad, 60000, 100), DISK_RET_ETIMEOUT);
+    check_true(sim_now - begin < SECOND);
+    sim_pass(100 * SECOND);
+    check_equal(sim_read(bad, 60000, 100), 0);
+}
+
+static void
+stall_in_post(int n)
+{
+    int i;
+    make_two();
+    for (i = 2; i < n; i++)
+        sim_disk(51776 + 16 * i)->domid = i + 1;
+    for (i = 0; i < backend_count; i++)
+        if (backends[i] != good)
+            backends[i]->stalled_until = 15 * SECOND;
+    sim_boot();
+    if (sim_now > 17 * SECOND)
+        fail("POST took %llu ms", sim_now / MS);
+    check_equal(sim_drive_count, backend_count);
+    for (i = 0; i < backend_count; i++)
+        check_equal(sim_read(backends[i], 60000, 100), 0);
+}
+
+TEST(disks_that_stall_for_15_s_in_post_are_found)
+{
+    check_each(1, stall_in_post);
+    check_each(5, stall_in_post);
+}
+
+TEST(disk_that_stalled_in_post_is_left_as_it_was_once_it_has_let_go)
+{
+    make_two();
+    bad->stalled_until = 45 * SECOND;
+    sim_boot_unchecked();
+    check_true(!sim_drive(bad));
+    check_good();
+    sim_check_clean_but(bad);
+    sim_pass(60 * SECOND);
+    check_good();
+    sim_check_clean();
+}
+
+// With so many disks that answer nothing.
+static void
+silent(int n)
+{
+    static const int counts[] = { 1, 4, 15, 16 };
+    int i, disks = counts[n];
+    for (i = 0; i < disks; i++) {
+        struct backend *be = sim_disk(1 << 28 | i << 8);
+        be->io_latency = 4000 * SECOND;
+        be->domid = i + 1;
+        be->indirect = i % 2 ? 256 : 0;
+    }
+    good = disks < 16 ? sim_disk(1 << 28 | 99 << 8) : NULL;
+    sim_boot_unchecked();
+    if (sim_now > 31 * SECOND)
+        fail("POST with %d silent disks took %llu ms", disks, sim_now / MS);
+    check_equal(sim_drive_count, !!good);
+    for (i = 0; i < disks; i++)
+        if (!backends[i]->requests)
+            fail("disk %d was not even asked", i);
+    if (good)
+        check_good();
+}
+
+TEST(post_with_disks_that_answer_nothing_takes_30_s_in_all)
+{
+    check_each(4, silent);
+}
+
+
+/****************************************************************
+ * Slow, but alive
+ ****************************************************************/
+
+static void
+slow(int n)
+{
+    make_two();
+    sim_boot();
+    bad->io_latency = 20 * SECOND;
+    bad->one_by_one = 1;
+    u32 before = bad->requests;
+    check_equal(n ? sim_write(bad, 60000, 128) : sim_read(bad, 60000, 128), 0);
+    // a window of one request would say nothing
+    check_true(bad->requests - before > 2);
+    sim_check_image(bad);
+}
+
+TEST(wait_for_io_goes_on_as_long_as_answers_come)
+{
+    check_each(2, slow);
+}
+
+static int left;
+
+static int
+lose_rest(struct backend *be, struct blkif_response *rsp)
+{
+    return left-- > 0;
+}
+
+TEST(wait_for_io_ends_30_s_after_the_last_answer)
+{
+    make_two();
+    bad->indirect = 0;
+    sim_boot();
+    bad->io_latency = 8 * SECOND;
+    bad->one_by_one = 1;
+    left = 5;
+    bad->hook_response = lose_rest;
+    u64 begin = sim_now;
+    check_equal(sim_read_unchecked(bad, 60000, 100), DISK_RET_ETIMEOUT);
+    if (sim_now - begin < 50 * SECOND || sim_now - begin > 85 * SECOND)
+        fail("it took %llu s", (sim_now - begin) / SECOND);
+    check_good();
+}
+
+
+/****************************************************************
+ * Nothing is lost for ever
+ ****************************************************************/
+
+static int
+lose(struct backend *be, struct blkif_response *rsp)
+{
+    return 0;
+}
+
+static u32
+requests_of_a_window(struct backend *be, u32 sector)
+{
+    u32 before = be->requests;
+    check_equal(sim_read(be, sector, 128), 0);
+    return be->requests - before;
+}
+
+// Again and again requests are lost, or answered late: numbers, references and
+// slots of the cache are free again once the close has ended.
+static void
+lose_often(int n)
+{
+    u32 i;
+    make_two();
+    sim_boot();
+    u32 window = requests_of_a_window(good, 100000);
+    for (i = 0; i < 12; i++) {
+        if (n)
+            bad->stalled_until = sim_now + 40 * SECOND;
+        else
+            bad->hook_response = lose;
+        check_equal(sim_read_unchecked(bad, 10000 + 10000 * i, 128)
+                    , DISK_RET_ETIMEOUT);
+        bad->hook_response = NULL;
+        sim_pass(60 * SECOND);
+        check_equal(sim_read(bad, 10000 + 10000 * i, 128), 0);
+    }
+    check_equal(requests_of_a_window(good, 100000), window);
+    check_equal(requests_of_a_window(bad, 150000), window);
+}
+
+TEST(numbers_and_slots_of_a_dead_disk_are_free_again_after_its_close)
+{
+    check_each(2, lose_often);
+}
+
+static void
+keep_pages(struct backend *be)
+{
+    be->keep_mapped = 1;
+}
+
+// What is mapped is nobody's: neither its numbers nor its references are used for
+// another disk, which has enough of both all the same.
+static void
+keep_for_ever(int n)
+{
+    int i;
+    make_two();
+    bad->indirect = n ? 0 : 256;
+    sim_boot();
+    bad->hook_io = keep_pages;
+    check_equal(sim_read_unchecked(bad, 60000, 128), DISK_RET_ETIMEOUT);
+    for (i = 0; i < 20; i++)
+        check_good();
+    check_true(!sim_logged("is in use"));
+    sim_check_clean_but(bad);
+    sim_check_image(good);
+}
+
+TEST(pages_that_a_backend_keeps_cost_no_other_disk_its_requests)
+{
+    check_each(2, keep_for_ever);
+}
+
+// A call that fails is one all the same: what is cached of other disks stays.
+TEST(disk_that_fails_does_not_age_what_is_cached_of_others)
+{
+    int i;
+    make_two();
+    bad->mode = "r";
+    sim_boot();
+    check_equal(sim_read(good, 100000, 10), 0);
+    u32 before = good->connects;
+    for (i = 0; i < 5; i++) {
+        sim_pass(1500 * MS);
+        check_equal(sim_write(bad, 60000, 1), DISK_RET_EWRITEPROTECT);
+    }
+    sim_pass(1500 * MS);
+    check_equal(sim_read(good, 100000, 10), 0);
+    check_equal(good->connects, before);
+}
+
+static char written[64];
+
+static int
+note_states(struct store_request *request)
+{
+    if (request->msg.type == XS_WRITE && strstr(request->path, "/state")
+        && strlen(written) < sizeof(written) - 2)
+        strcat(written, request->value);
+    return STORE_NORMAL;
+}
+
+static void
+get_ready(void *arg)
+{
+    struct backend *be = arg;
+    be->hook_state = NULL;
+    backend_set_state(be, XenbusStateInitWait);
+}
+
+static int
+get_ready_late(struct backend *be, int state)
+{
+    if (state != XenbusStateInitWait)
+        return state;
+    sim_at(sim_now + 40 * SECOND, get_ready, be);
+    return -1;
+}
+
+// It needs no second close: an OS may have come meanwhile.
+TEST(backend_that_is_ready_late_is_attached_to_without_another_close)
+{
+    make_two();
+    sim_boot();
+    bad->hook_state = get_ready_late;
+    check_equal(sim_read_unchecked(bad, 60000, 10), 0);
+    check_true(sim_logged("xen: xvde: backend did not get ready in 30 s (state 6)"));
+    sim_pass(20 * SECOND);
+    check_equal(bad->state, XenbusStateInitWait);
+    store.hook = note_states;
+    check_equal(sim_read(bad, 100000, 10), 0);
+    check_string(written, "461");
+}

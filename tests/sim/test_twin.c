@@ -1,0 +1,350 @@
+// Disks that the guest has twice: as a VBD, and emulated.
+//
+// It is one drive. Reads go by PV, writes by the twin, and what was written is read
+// by the twin from then on, in areas of 2 MiB. Order, size and geometry are the
+// twin's, whichever way works.
+//
+// This file may be distributed under the terms of the GNU LGPLv3 license.
+
+#include "sim.h" // sim_twin
+
+#define XVDA 51712
+#define AREA (2 << 20 >> 9)
+
+static struct backend *be;
+static struct twin *twin;
+
+static void
+boot_twinned(int clustered)
+{
+    be = sim_disk(XVDA);
+    be->domid = 1;
+    be->clustered = clustered;
+    twin = sim_twin(be, DTYPE_ATA, 0);
+    sim_boot();
+    check_equal(sim_drives_of(be), 1);
+}
+
+static void
+every_controller(int n)
+{
+    static const struct {
+        u8 type;
+        u32 vbd;
+    } kinds[] = {
+        { DTYPE_ATA, XVDA }, { DTYPE_ATA, 768 }, { DTYPE_AHCI, XVDA },
+        { DTYPE_LSI_SCSI, 2048 },
+    };
+    be = sim_disk(kinds[n].vbd);
+    be->clustered = 1;
+    twin = sim_twin(be, kinds[n].type, 0);
+    sim_boot();
+    check_equal(sim_drives_of(be), 1);
+    check_equal(sim_read(be, 60000, 100), 0);
+    check_equal(sim_write(be, 60000, 100), 0);
+    check_equal(be->writes, 0);
+    check_true(twin->writes > 0);
+    check_equal(sim_read(be, 59990, 120), 0);
+    sim_check_image(be);
+}
+
+TEST(twin_of_any_controller_is_the_second_path_of_the_disks_drive)
+{
+    check_each(4, every_controller);
+}
+
+
+/****************************************************************
+ * No write is lost
+ ****************************************************************/
+
+TEST(write_goes_by_the_twin_and_its_area_is_read_there_from_then_on)
+{
+    boot_twinned(1);
+    check_equal(sim_read(be, 10 * AREA, 128), 0);
+    check_equal(twin->reads, 0);
+    check_equal(sim_write(be, 10 * AREA + 5, 1), 0);
+    check_equal(be->writes, 0);
+    u32 reads = be->reads;
+    check_equal(sim_read(be, 10 * AREA, 128), 0);
+    check_equal(sim_read(be, 11 * AREA - 1, 1), 0);
+    check_equal(be->reads, reads);
+    check_true(twin->reads > 0);
+    // all else by PV, also with a part in the area
+    u32 before = twin->reads;
+    check_equal(sim_read(be, 11 * AREA, 128), 0);
+    check_equal(sim_read(be, 20 * AREA, 128), 0);
+    check_equal(twin->reads, before);
+    check_true(be->reads > reads);
+    check_equal(sim_read(be, 11 * AREA - 60, 120), 0);
+    check_equal(sim_read(be, 10 * AREA - 60, 120), 0);
+    sim_check_image(be);
+}
+
+// A loader that saves its environment first, and then reads 60 MiB.
+TEST(write_of_one_sector_makes_later_reads_elsewhere_no_slower)
+{
+    u32 i;
+    boot_twinned(0);
+    check_equal(sim_write(be, 3 * AREA + 7, 2), 0);
+    u32 connects = be->connects, calls = twin->calls;
+    for (i = 0; i < 960; i++)
+        check_equal(sim_read(be, 8 * AREA + i * 120, 120), 0);
+    check_true(be->connects - connects <= 30);
+    check_equal(twin->calls, calls);
+}
+
+TEST(writes_to_more_areas_than_are_remembered_leave_all_to_the_twin)
+{
+    u32 i;
+    be = sim_disk(XVDA);
+    be->sectors = 100 * AREA;
+    be->clustered = 1;
+    twin = sim_twin(be, DTYPE_ATA, 0);
+    sim_boot();
+    for (i = 0; i < 60; i++)
+        check_equal(sim_write(be, i * AREA + i, 1), 0);
+    for (i = 0; i < 100; i++)
+        check_equal(sim_read(be, i * AREA, 64), 0);
+    check_equal(be->writes, 0);
+    sim_check_image(be);
+}
+
+// Any order of reads and writes on raw images and on those that each way has its own
+// idea of; in half of the cases by ports as well, a while before the next int13.
+static void
+random_order(int n)
+{
+    int i;
+    boot_twinned(n & 1);
+    sim_seed = n * 1234567;
+    for (i = 0; i < 150; i++) {
+        u32 count = 1 + sim_random(128);
+        u64 sector = (n & 2 ? sim_random(6) * AREA * 5 : 0) + sim_random(3 * AREA);
+        switch (sim_random(n & 4 ? 4 : 2)) {
+        case 0:
+            check_equal(sim_write(be, sector, count), 0);
+            break;
+        case 1:
+            check_equal(sim_read(be, sector, count), 0);
+            break;
+        case 2:
+            sim_port_read(be, sector, count);
+            break;
+        case 3:
+            sim_port_write(be, sector, count);
+            sim_pass(3 * SECOND);
+            break;
+        }
+    }
+    sim_check_image(be);
+    check_equal(be->writes, 0);
+}
+
+TEST(reads_and_writes_by_both_ways_in_any_order_see_what_was_written_last)
+{
+    check_each(40, random_order);
+}
+
+TEST(write_that_the_twin_refuses_is_reported_and_not_tried_by_pv)
+{
+    boot_twinned(0);
+    twin->fail = DISK_RET_EBADTRACK;
+    check_true(sim_write(be, 60000, 10) != 0);
+    check_equal(be->writes, 0);
+    twin->fail = 0;
+    check_equal(sim_read(be, 60000, 10), 0);
+    sim_check_image(be);
+}
+
+
+/****************************************************************
+ * No disk is lost
+ ****************************************************************/
+
+// The first disk's PV way fails in POST, in one of several ways.
+static void
+fail_in_post(int n)
+{
+    struct backend *other = sim_disk(XVDA + 16);
+    be = sim_disk(XVDA);
+    be->domid = 1;
+    // which of them is bootable does not change their order where both have twins
+    be->blank = n & 1;
+    twin = sim_twin(be, DTYPE_ATA, 0);
+    sim_twin(other, DTYPE_ATA, 1);
+    switch (n / 2) {
+    case 1:
+        be->absent = 1;
+        break;
+    case 2:
+        be->connect_error = "mapping ring-ref";
+        break;
+    case 3:
+        be->manner = NETBSD;
+        break;
+    case 4:
+        be->sectors_text = "100";
+        be->sectors = 100;
+        break;
+    case 5:
+        be->sector_size = 4096;
+        be->sector_size_text = "8192";
+        break;
+    }
+    sim_boot_unchecked();
+    check_equal(sim_drives_of(be), 1);
+    check_equal(sim_drives_of(other), 1);
+    check_equal(sim_drive_count, 2);
+    check_true(sim_hard_disk(0) == sim_drive(be));
+    check_true(sim_hard_disk(1) == sim_drive(other));
+    if (be->sectors < 200000)
+        return;
+    check_equal(sim_read_unchecked(be, 60000, 10), 0);
+    check_equal(sim_write_unchecked(be, 60000, 10), 0);
+    check_equal(sim_read_unchecked(be, 60000, 10), 0);
+}
+
+TEST(disk_whose_pv_path_fails_in_post_is_its_twin_in_the_same_place)
+{
+    check_each(12, fail_in_post);
+}
+
+static void
+fail_later(int n)
+{
+    boot_twinned(1);
+    check_equal(sim_read(be, 60000, 10), 0);
+    check_equal(sim_write(be, 90000, 10), 0);
+    if (n < 4)
+        backend_vanish(be, n);
+    else
+        be->connect_error = "mapping ring-ref";
+    sim_pass(3 * SECOND);
+    check_equal(sim_read_unchecked(be, 60000, 10), 0);
+    check_equal(sim_read_unchecked(be, 90000, 10), 0);
+    check_equal(sim_write_unchecked(be, 120000, 10), 0);
+    check_equal(sim_read_unchecked(be, 120000, 10), 0);
+    sim_check_image(be);
+}
+
+TEST(disk_whose_pv_path_fails_later_is_read_by_its_twin)
+{
+    check_each(5, fail_later);
+}
+
+// QEMU rounds a size up, a loop device down, and some VBD is smaller.
+static void
+sizes(int n)
+{
+    static const int differences[] = { 0, 1, 7, 1000, -1 };
+    be = sim_disk(XVDA);
+    twin = sim_twin(be, DTYPE_ATA, 0);
+    be->sectors -= differences[n];
+    twin->drive.pchs.head = 4;
+    twin->drive.pchs.sector = 50;
+    twin->drive.translation = 1;
+    sim_boot();
+    check_equal(sim_drives_of(be), 1);
+    struct drive_s *drive = sim_drive(be);
+    check_equal(drive->sectors, twin->drive.sectors);
+    check_equal(drive->translation, twin->drive.translation);
+    check_memory(&drive->pchs, &twin->drive.pchs, sizeof(drive->pchs));
+    check_memory(&drive->lchs, &twin->drive.lchs, sizeof(drive->lchs));
+    check_equal(sim_read(be, twin->drive.sectors - 100, 100), 0);
+    check_equal(sim_read(be, twin->drive.sectors - 1, 1), 0);
+    check_equal(sim_write(be, twin->drive.sectors - 3, 3), 0);
+    check_true(sim_read(be, twin->drive.sectors, 1) != 0);
+}
+
+TEST(size_and_geometry_are_the_twins)
+{
+    check_each(5, sizes);
+}
+
+// A program that uses the controller by its ports leaves another task file.
+TEST(disk_whose_controller_somebody_else_has_used_is_its_twins_for_good)
+{
+    boot_twinned(1);
+    check_equal(sim_write(be, 60000, 10), 0);
+    sim_port_write(be, 90000, 10);
+    sim_pass(3 * SECOND);
+    check_equal(sim_read(be, 90000, 10), 0);
+    u32 reads = be->reads;
+    check_equal(sim_read(be, 200000, 10), 0);
+    check_equal(be->reads, reads);
+}
+
+
+/****************************************************************
+ * CDs
+ ****************************************************************/
+
+static void
+boot_cd(const char *params)
+{
+    be = sim_disk(5632); // hdc
+    be->type = "cdrom";
+    be->info = VDISK_CDROM | VDISK_READONLY;
+    be->mode = "r";
+    be->params = params;
+    be->absent = !*params;
+    twin = sim_twin(be, DTYPE_ATA_ATAPI, 2);
+    sim_boot();
+    check_equal(sim_drives_of(be), 1);
+    check_equal(sim_drives[0].cdrom, 1);
+}
+
+static int
+command(u8 code)
+{
+    u8 cdb[16] = { code };
+    struct disk_op_s op = {
+        .drive_fl = sim_drive(be), .command = CMD_SCSI, .cdbcmd = cdb,
+    };
+    return process_op(&op);
+}
+
+TEST(cd_with_a_twin_is_read_by_pv_and_all_else_is_the_twins)
+{
+    boot_cd("/dev/loop0");
+    u32 reads = twin->reads;
+    check_equal(sim_read(be, 16, 8), 0);
+    check_equal(sim_read(be, 5000, 8), 0);
+    check_equal(twin->reads, reads);
+    u32 commands = twin->commands;
+    check_equal(command(0), 0);
+    check_equal(command(0x1b), 0);
+    check_equal(twin->commands - commands, 2);
+}
+
+TEST(cd_that_is_exchanged_is_its_twins_for_good)
+{
+    boot_cd("/dev/loop0");
+    check_equal(sim_read(be, 16, 8), 0);
+    // the PV backend keeps the old medium
+    backend_insert(be, "", 99, 0);
+    sim_pass(3 * SECOND);
+    check_true(sim_read(be, 16, 8) != 0);
+    check_true(command(0) != 0);
+    backend_insert(be, "/dev/loop1", 99, 0);
+    sim_pass(3 * SECOND);
+    check_equal(sim_read(be, 16, 8), 0);
+    check_equal(sim_read(be, 20000, 8), 0);
+    u32 reads = be->reads;
+    backend_insert(be, "/dev/loop0", 98, 0);
+    sim_pass(3 * SECOND);
+    check_equal(sim_read(be, 16, 8), 0);
+    check_equal(be->reads, reads);
+}
+
+TEST(cd_without_a_medium_is_its_twins)
+{
+    boot_cd("");
+    check_true(command(0) != 0);
+    check_true(sim_read_unchecked(be, 16, 8) != 0);
+    be->absent = 0;
+    backend_insert(be, "/dev/loop1", 99, 0);
+    check_equal(command(0), 0);
+    check_equal(sim_read_unchecked(be, 16, 8), 0);
+}
