@@ -12,6 +12,7 @@ open_store(void)
     // a frontend's directory that it may write to
     store_write("/local/domain/7/device/vbd/1", "");
     check_equal(xen_platform_init(), 0);
+    check_equal(xen_session_setup(), 0);
     check_equal(xenstore_setup(), 0);
     check_equal(xenstore_open(), 0);
 }
@@ -296,7 +297,7 @@ TEST(store_transaction_that_always_conflicts_makes_the_disk_fail)
     struct backend *be = sim_disk(51776);
     sim_prepare();
     store.conflicts = -1;
-    xenblk_setup();
+    sim_post_setup();
     check_true(!sim_drive(be));
     check_true(sim_now < 20 * SECOND);
     check_true(sim_logged("xen: xvde: its place in xenstore keeps changing"));
@@ -391,6 +392,7 @@ strays(int n)
     }
     sim_pass(MS);
     check_equal(xen_platform_init(), 0);
+    check_equal(xen_session_setup(), 0);
     check_equal(xenstore_setup(), 0);
     store_write("/x/a", "first");
     check_equal(xenstore_open(), 0);
@@ -415,6 +417,7 @@ broken_stray(int n)
     store_raw(stray, first);
     sim_pass(MS);
     check_equal(xen_platform_init(), 0);
+    check_equal(xen_session_setup(), 0);
     check_equal(xenstore_setup(), 0);
     store_write("/x/a", "first");
     check_equal(xenstore_open(), 0);
@@ -595,6 +598,7 @@ TEST(store_that_reconnects_is_waited_for)
     sim_prepare();
     hv.store->connection = XENSTORE_RECONNECT;
     check_equal(xen_platform_init(), 0);
+    check_equal(xen_session_setup(), 0);
     check_equal(xenstore_setup(), 0);
     sim_at(sim_now + 3 * SECOND, connected, NULL);
     check_equal(xenstore_open(), 0);
@@ -610,6 +614,7 @@ TEST(store_that_reconnects_for_ever_is_given_up)
     sim_prepare();
     hv.store->connection = XENSTORE_RECONNECT;
     check_equal(xen_platform_init(), 0);
+    check_equal(xen_session_setup(), 0);
     check_equal(xenstore_setup(), 0);
     check_equal(xenstore_open(), -1);
     check_true(sim_now < 6 * SECOND);
@@ -622,6 +627,7 @@ TEST(store_without_the_feature_is_not_asked_about_a_reconnection)
     sim_prepare();
     hv.store->connection = 0x12345678;
     check_equal(xen_platform_init(), 0);
+    check_equal(xen_session_setup(), 0);
     check_equal(xenstore_setup(), 0);
     check_equal(xenstore_open(), 0);
     close_store();
@@ -678,6 +684,7 @@ TEST(store_port_keeps_the_mask_that_it_had)
     hv.info->evtchn_mask[0] |= 1 << hv.store_port;
     sim_prepare();
     check_equal(xen_platform_init(), 0);
+    check_equal(xen_session_setup(), 0);
     check_equal(xenstore_setup(), 0);
     check_equal(xenstore_open(), 0);
     check_true(hv.info->evtchn_mask[0] & 1 << hv.store_port);
@@ -690,7 +697,7 @@ TEST(domain_without_a_store_gets_no_disk)
     sim_disk(51776);
     sim_prepare();
     hv.store_pfn = 0;
-    xenblk_setup();
+    sim_post_setup();
     check_equal(sim_drive_count, 0);
     check_true(sim_logged("xen: no xenstore"));
 }
@@ -700,7 +707,7 @@ TEST(grant_table_of_version_2_is_not_touched)
     sim_disk(51776);
     sim_prepare();
     hv.grant_version = 2;
-    xenblk_setup();
+    sim_post_setup();
     check_equal(sim_drive_count, 0);
     check_true(sim_logged("xen: grant table is version 2"));
     check_true(!hv.guest_grants);
