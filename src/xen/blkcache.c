@@ -3,8 +3,9 @@
 //
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
+#include "blkcache.h" // blkcache_init
+#include "blkring.h" // BLKRING_SECTOR
 #include "string.h" // memset
-#include "xenpv-int.h" // blkcache_init
 
 void
 blkcache_init(struct blkcache_s *cache, void *mem, u32 size, u32 start)

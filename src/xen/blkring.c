@@ -6,12 +6,17 @@
 //
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
+#include "blkring.h" // BLKRING_SECTOR
 #include "config.h" // BUILD_MAX_EXTDRIVE
+#include "evtchn.h" // xenevtchn_open
+#include "gnttab.h" // xengrant_begin
 #include "memmap.h" // PAGE_SIZE
 #include "output.h" // dprintf
+#include "platform.h" // xen_alloc
+#include "session.h" // xen_platform_moved
 #include "string.h" // memset
 #include "util.h" // in_post
-#include "xenpv-int.h" // blkring_queue
+#include "wait.h" // xenwait_start
 
 _Static_assert(sizeof(union blkif_sring_entry) == 108, "packing");
 _Static_assert(__builtin_offsetof(struct blkif_response, status) == 10, "packing");

@@ -2,9 +2,11 @@
 //
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
+#include "evtchn.h" // xenevtchn_open
 #include "hypercall.h" // xen_hypercall2
 #include "output.h" // dprintf
-#include "xenpv-int.h" // xenevtchn_open
+#include "platform.h" // xen_alloc
+#include "session.h" // xen_platform_moved
 
 // Change one bit of a bitmap that Xen changes too. Returns its old value.
 static int

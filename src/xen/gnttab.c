@@ -2,9 +2,10 @@
 //
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
+#include "gnttab.h" // xengrant_begin
 #include "memmap.h" // PAGE_SIZE
 #include "output.h" // dprintf
-#include "xenpv-int.h" // xengrant_begin
+#include "platform.h" // xen_grants
 
 _Static_assert(sizeof(grant_entry_v1_t) == 8, "packing");
 

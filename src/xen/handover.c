@@ -10,9 +10,9 @@
 #include "block.h" // process_op
 #include "bregs.h" // struct bregs
 #include "config.h" // CONFIG_XEN_PV
+#include "handover.h" // CMD_XEN_CLOSE
 #include "util.h" // ticks_from_ms
 #include "xenpv.h" // xen_handover
-#include "xenpv-int.h" // CMD_XEN_CLOSE
 
 // Without an int13 for so long, the caller has something else to do.
 #define IDLE_MS 2000
@@ -21,8 +21,6 @@
 // until it is closed.
 struct drive_s *XenAttached VARLOW;
 u8 XenIdleTicks VARLOW;
-
-u8 XenNoCpuPorts VARFSEG;
 
 void
 xen_handover(void)

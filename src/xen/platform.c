@@ -13,7 +13,7 @@
 #include "output.h" // dprintf
 #include "x86.h" // cpuid
 #include "xenpv.h" // XenNoCpuPorts
-#include "xenpv-int.h" // xen_platform_init
+#include "platform.h" // xen_platform_init
 
 _Static_assert(sizeof(struct xen_hvm_param) == 16, "packing");
 _Static_assert(sizeof(struct shared_info) == 0x928, "packing");
@@ -31,17 +31,9 @@ static const u16 platform_ids[] = { 0x0001, 0x0002, 0xc000 };
 
 struct shared_info *xen_info;
 grant_entry_v1_t *xen_grants;
-struct xenstore_domain_interface *xen_store;
 u32 xen_tsc_mhz;
 
-// A port that nobody else knows: a domain that was restored or has migrated has
-// lost it.
-struct marker_s {
-    evtchn_port_t port;
-    domid_t dom;        // this domain
-};
-
-static struct marker_s *marker;
+u8 XenNoCpuPorts VARFSEG;
 
 
 void *
@@ -134,8 +126,7 @@ xen_platform_init(void)
     XenNoCpuPorts = runningOnXen();
 
     u8 *window = find_window();
-    marker = xen_alloc(sizeof(*marker));
-    if (!window || !marker) {
+    if (!window) {
         dprintf(1, "xen: no place to map shared pages\n");
         return -1;
     }
@@ -150,12 +141,11 @@ xen_platform_init(void)
 
 
 /****************************************************************
- * Shared pages
+ * Its services
  ****************************************************************/
 
-// Map a page of Xen at an address.
-static int
-map_page(unsigned int space, void *addr)
+int
+xen_platform_map_page(unsigned int space, void *addr)
 {
     struct xen_add_to_physmap add = {
         .domid = DOMID_SELF, .space = space, .idx = 0,
@@ -169,94 +159,11 @@ map_page(unsigned int space, void *addr)
     return ret;
 }
 
-// Read a parameter of this guest. Returns 0 where it is not set.
-static u32
-hvm_param(u32 index)
+u32
+xen_hvm_param(u32 index)
 {
     struct xen_hvm_param param = { .domid = DOMID_SELF, .index = index };
     if (xen_hypercall2(__HYPERVISOR_hvm_op, HVMOP_get_param, (u32)&param))
         return 0;
     return param.value;
-}
-
-int
-xen_port_domain(evtchn_port_t port)
-{
-    struct evtchn_status status = { .dom = DOMID_SELF, .port = port };
-    if (xen_hypercall2(__HYPERVISOR_event_channel_op, EVTCHNOP_status
-                       , (u32)&status))
-        return -1;
-    if (status.status == EVTCHNSTAT_unbound)
-        return status.u.unbound.dom;
-    if (status.status == EVTCHNSTAT_interdomain)
-        return status.u.interdomain.dom;
-    return -1;
-}
-
-static int
-open_marker(void)
-{
-    struct evtchn_alloc_unbound alloc = {
-        .dom = DOMID_SELF, .remote_dom = DOMID_SELF,
-    };
-    int ret = xen_hypercall2(__HYPERVISOR_event_channel_op
-                             , EVTCHNOP_alloc_unbound, (u32)&alloc);
-    marker->port = alloc.port;
-    marker->dom = ret ? DOMID_INVALID : xen_port_domain(marker->port);
-    if (!ret)
-        return 0;
-    dprintf(1, "xen: no event channel (%d)\n", ret);
-    return -1;
-}
-
-int
-xen_platform_moved(void)
-{
-    return xen_port_domain(marker->port) != marker->dom;
-}
-
-evtchn_port_t
-xen_marker_port(void)
-{
-    return marker->port;
-}
-
-int
-xen_platform_map(evtchn_port_t *store_port)
-{
-    // from here on a move is noticed
-    if (open_marker())
-        return -1;
-    // Whoever set version 2 owns the table: its entries are not ours to read.
-    struct gnttab_get_version version = { .dom = DOMID_SELF };
-    int ret = xen_hypercall3(__HYPERVISOR_grant_table_op, GNTTABOP_get_version
-                             , (u32)&version, 1);
-    if (!ret && version.version != 1) {
-        dprintf(1, "xen: grant table is version %u\n", version.version);
-        goto fail;
-    }
-    if (map_page(XENMAPSPACE_shared_info, xen_info)
-        || map_page(XENMAPSPACE_grant_table, xen_grants))
-        goto fail;
-
-    xen_store = (void*)(hvm_param(HVM_PARAM_STORE_PFN) * PAGE_SIZE);
-    *store_port = hvm_param(HVM_PARAM_STORE_EVTCHN);
-    if (!xen_store || !*store_port) {
-        dprintf(1, "xen: no xenstore\n");
-        goto fail;
-    }
-    return 0;
-
-fail:
-    xen_platform_unmap();
-    return -1;
-}
-
-void
-xen_platform_unmap(void)
-{
-    if (xen_platform_moved())
-        return;
-    struct evtchn_close close = { .port = marker->port };
-    xen_hypercall2(__HYPERVISOR_event_channel_op, EVTCHNOP_close, (u32)&close);
 }

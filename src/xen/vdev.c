@@ -3,7 +3,7 @@
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
 #include "block.h" // DTYPE_ATA
-#include "xenpv-int.h" // xenvdev_decode
+#include "vdev.h" // xenvdev_decode
 
 // Encodings, by what stands above the disk number. The hd* majors each have
 // two disks, of 64 minors.

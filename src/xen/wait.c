@@ -3,12 +3,15 @@
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
 #include "config.h" // hw/pic.h
+#include "evtchn.h" // xenevtchn_open
 #include "hw/pic.h" // pic_irqmask_read
 #include "hypercall.h" // xen_hypercall2
+#include "platform.h" // xen_alloc
+#include "session.h" // xen_platform_moved
 #include "stacks.h" // yield
 #include "util.h" // in_post
+#include "wait.h" // xenwait_start
 #include "x86.h" // rdtscll
-#include "xenpv-int.h" // xenwait_start
 
 u64
 xen_ticks(u32 us)

@@ -3,9 +3,12 @@
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
 #include "output.h" // dprintf
+#include "session.h" // xen_platform_moved
 #include "string.h" // strlen
+#include "wait.h" // xenwait_start
 #include "x86.h" // __fls
-#include "xenpv-int.h" // xenbus_probe
+#include "xenbus.h" // xenbus_probe
+#include "xenstore.h" // xenstore_read
 
 // A set of states.
 #define STATE(s) (1 << XenbusState##s)

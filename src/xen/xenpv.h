@@ -14,15 +14,23 @@ struct bregs;
 struct disk_op_s;
 struct drive_s;
 
-// blkfront.c
+// setup.c
 
-// Find Xen, attach every VBD that is a whole disk, and register each as a
-// BIOS drive. POST only, before the emulated disks are detected.
-void xenblk_setup(void);
+// Find Xen, and set up what all devices share. Once in POST, after
+// platform_hardware_setup(): the hypercall page and the PCI devices are known.
+void xen_setup(void);
+
+// Attach every VBD that is a whole disk, and register each as a BIOS drive.
+// POST only, before the emulated disks are detected.
+void xen_block_setup(void);
+
+// blkfront.c
 
 // Carry out an int13 request for a DTYPE_XEN drive. Returns DISK_RET_*; on an
 // error nothing has been transferred to the caller.
 int xen_process_op(struct disk_op_s *op);
+
+// blkprobe.c
 
 // Say whether an emulated drive (DTYPE_ATA*: cntl_id = channel*2+slave,
 // DTYPE_AHCI*: cntl_id = port) is the same disk as a registered PV disk, which

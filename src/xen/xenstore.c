@@ -6,9 +6,13 @@
 //
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
+#include "evtchn.h" // xenevtchn_open
 #include "output.h" // dprintf
+#include "platform.h" // xen_alloc
+#include "session.h" // xen_platform_moved
 #include "string.h" // memcpy
-#include "xenpv-int.h" // xenstore_send
+#include "wait.h" // xenwait_start
+#include "xenstore.h" // xenstore_read
 
 _Static_assert(sizeof(struct xsd_sockmsg) == 16, "packing");
 _Static_assert(__builtin_offsetof(struct xenstore_domain_interface, req_cons) == 2048
@@ -27,6 +31,7 @@ struct xenstore_s {
     char reply[XENSTORE_PAYLOAD_MAX + 1];
 };
 
+struct xenstore_domain_interface *xen_store;
 static struct xenstore_s *store;
 
 

@@ -11,8 +11,14 @@
 #undef __always_inline
 
 #include "block.h" // struct drive_s
+#include "blkcache.h" // blkcache_init
+#include "blkring.h" // BLKRING_SECTOR
+#include "gnttab.h" // XENGRANT_REFS
+#include "handover.h" // CMD_XEN_CLOSE
+#include "platform.h" // xen_alloc
+#include "vdev.h" // xenvdev_decode
+#include "wait.h" // XEN_LIMIT_POST
 #include "xenpv.h" // DTYPE_XEN
-#include "xenpv-int.h" // xenvdev_decode
 
 #undef memcpy
 

@@ -1,0 +1,63 @@
+// The read cache: which part of which disk is where.
+//
+// This file may be distributed under the terms of the GNU LGPLv3 license.
+#ifndef __XEN_BLKCACHE_H
+#define __XEN_BLKCACHE_H
+
+#include "types.h" // u32
+
+// The cache is divided into slots, each for an aligned chunk of a disk. There are
+// enough of them for an int13 of 64 KiB, which touches 9 chunks at most.
+#define BLKCACHE_SLOTS     16
+#define BLKCACHE_SLOTS_MIN 12
+// At most so many are filled at once, seven eighths, so that others survive.
+#define BLKCACHE_RUN       14
+
+struct blkslot_s {
+    u32 chunk;          // which chunk of the disk
+    u32 stamp;          // time of last use
+    u8 disk;            // number of the disk
+    u8 run;             // chunks that were filled together with this one
+    u8 valid;           // holds the chunk
+    u8 lost;            // a backend may still write to it: never use it again
+};
+
+struct blkcache_s {
+    u8 *mem;            // page aligned
+    u32 shift;          // a chunk is 1 << shift sectors of 512 bytes
+    u32 count;          // slots
+    u32 start;          // chunks in the first run of a sequence
+    u32 stamp;          // time of the youngest use
+    struct blkslot_s slots[BLKCACHE_SLOTS];
+};
+
+// Use `size` bytes at `mem` (page aligned, at least a page for each slot). The
+// first run of a sequence reads about `start` bytes, at most half of the cache.
+void blkcache_init(struct blkcache_s *cache, void *mem, u32 size, u32 start);
+
+// Memory of a slot; its size is 512 << shift bytes.
+void *blkcache_mem(struct blkcache_s *cache, int slot);
+
+// Find a chunk. Returns its slot, or -1.
+int blkcache_find(struct blkcache_s *cache, u8 disk, u32 chunk);
+
+// Take the slot that was not used for longest, and forget what it held. The
+// `used` slots that were used last are not taken. Returns it, or -1 if there
+// is none.
+int blkcache_take(struct blkcache_s *cache, int used);
+
+// Decide how many chunks to read, from a chunk that is not cached on: at least
+// `need`, more while reads are sequential, none that is cached already and
+// none beyond the disk's `chunks`. Returns 1..BLKCACHE_RUN.
+int blkcache_plan(struct blkcache_s *cache, u8 disk, u32 chunk, u32 need
+                  , u32 chunks);
+
+// A taken slot now holds `chunk`, read in a run of `run`.
+void blkcache_enter(struct blkcache_s *cache, int slot, u8 disk, u32 chunk
+                    , u8 run);
+
+// Forget one chunk, or everything.
+void blkcache_drop(struct blkcache_s *cache, u8 disk, u32 chunk);
+void blkcache_drop_all(struct blkcache_s *cache);
+
+#endif // blkcache.h

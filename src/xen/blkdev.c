@@ -1,0 +1,134 @@
+// The life of one disk: attached, closed, what its backend says of it.
+//
+// This file may be distributed under the terms of the GNU LGPLv3 license.
+
+#include "blkdev.h" // xenblk_attach
+#include "output.h" // dprintf
+#include "session.h" // xen_platform_moved
+#include "std/disk.h" // DISK_RET_SUCCESS
+#include "xenstore.h" // xenstore_open
+
+// The geometry that SeaBIOS makes up needs a whole cylinder.
+#define CYLINDER_SECTORS (16 * 63)
+
+// Stands for a missing node "sectors".
+#define NO_SIZE ((u64)-1)
+
+// What a backend's node "sector-size" may be: 512 << 0..3.
+#define SECTOR_SIZE_MAX 4096
+
+struct xenblk_s *xenblk;
+
+
+/****************************************************************
+ * Attach and close
+ ****************************************************************/
+
+int
+xenblk_close(struct xendisk_s *disk)
+{
+    if (xen_platform_moved())
+        return -1;
+    if (disk->attached) {
+        disk->attached = 0;
+        xenblk->attached--;
+    }
+    if (xenbus_disconnect(&disk->bus) || xen_platform_moved()
+        || blkring_close(&disk->ring))
+        // the next int13 will try again; until then nothing is taken back
+        return -1;
+    return xenbus_release(&disk->bus);
+}
+
+// The domain has moved: nothing of what was under way exists any more, nor can
+// what was read meanwhile be believed. But what was asked of the new xenstored
+// before that was noticed will be answered.
+void
+xenblk_forget_all(void)
+{
+    int i;
+    for (i = 0; i < xenblk->count; i++) {
+        struct xendisk_s *disk = xenblk->disks[i];
+        disk->attached = 0;
+        disk->bus.closing = 0;
+        blkring_forget(&disk->ring);
+    }
+    xenblk->attached = 0;
+    blkcache_drop_all(&xenblk->cache);
+    xenstore_close();
+    if (xenstore_open())
+        return;
+    // replies come in order: this one is the last
+    xenstore_read("domid", NULL);
+    xenstore_close();
+}
+
+int
+xenblk_attach(struct xendisk_s *disk, u32 limit)
+{
+    if (disk->bus.closing && xenblk_close(disk))
+        return -1;
+    if (xenbus_check_free(&disk->bus)
+        || blkring_open(&disk->ring, disk->bus.domid))
+        return -1;
+    disk->attached = 1;
+    xenblk->attached++;
+    if (!xenbus_connect(&disk->bus, disk->ring.ref, disk->ring.port, limit))
+        return 0;
+    xenblk_close(disk);
+    return -1;
+}
+
+
+/****************************************************************
+ * What the backend says
+ ****************************************************************/
+
+int
+xenblk_refuse(struct xendisk_s *disk, const char *why)
+{
+    dprintf(1, "xen: %s: %s\n", disk->name, why);
+    return -1;
+}
+
+int
+xenblk_read_property(struct xendisk_s *disk, const char *name, u64 *value)
+{
+    if (xenstore_read_number(disk->bus.backend, name, value) >= 0)
+        return 0;
+    dprintf(1, "xen: %s: no usable number in \"%s\" of its backend\n"
+            , disk->name, name);
+    return -1;
+}
+
+int
+xenblk_read_properties(struct xendisk_s *disk)
+{
+    u64 sectors = NO_SIZE, size = DISK_SECTOR_SIZE, info = 0;
+    if (xenblk_read_property(disk, "sectors", &sectors)
+        || xenblk_read_property(disk, "sector-size", &size)
+        || xenblk_read_property(disk, "info", &info))
+        return -1;
+    if (size < DISK_SECTOR_SIZE || size > SECTOR_SIZE_MAX || size & (size - 1))
+        return xenblk_refuse(disk, "sectors of a size that no BIOS can use");
+    if (sectors == NO_SIZE)
+        return xenblk_refuse(disk, "its backend gives no size");
+    if (!sectors)
+        return xenblk_refuse(disk, "empty");
+    if (sectors < CYLINDER_SECTORS)
+        return xenblk_refuse(disk, "too small, not even a cylinder");
+    if ((sectors - 1) >> xenblk->cache.shift >= (u32)-1)
+        return xenblk_refuse(disk, "too large");
+    disk->sectors = sectors & -(size / DISK_SECTOR_SIZE);
+    disk->sector_size = size;
+    if (info & VDISK_CDROM)
+        disk->cdrom = 1;
+    u64 segments = 0;
+    xenstore_read_number(disk->bus.backend, "feature-max-indirect-segments"
+                         , &segments);
+    blkring_set_indirect(&disk->ring, segments);
+    const char *mode = xenstore_read(disk->bus.backend, "mode");
+    disk->readonly = disk->cdrom || info & VDISK_READONLY
+                     || (mode && mode[0] == 'r');
+    return 0;
+}

@@ -1,0 +1,78 @@
+// The life of one disk: attached, closed, what its backend says of it.
+//
+// This file may be distributed under the terms of the GNU LGPLv3 license.
+#ifndef __XEN_BLKDEV_H
+#define __XEN_BLKDEV_H
+
+#include "blkcache.h" // struct blkcache_s
+#include "blkring.h" // struct blkring_s
+#include "block.h" // struct drive_s
+#include "config.h" // BUILD_MAX_EXTDRIVE
+#include "vdev.h" // struct xenvdev_s
+#include "xenbus.h" // struct xenbus_s
+
+// A disk. The part that 16-bit code reads lies in low memory, see xendrive_s.
+struct xendisk_s {
+    struct xenbus_s bus;
+    struct blkring_s ring;
+    struct xenvdev_s vdev;
+    struct drive_s *drive;
+    u64 sectors;        // of 512 bytes
+    u32 number;         // the VBD's
+    u32 sector_size;    // in bytes
+    u8 index;           // in the list of disks
+    u8 readonly, cdrom;
+    u8 dead;            // never to be used again
+    u8 attached;        // it is ours, whatever its state
+    u8 lba0_valid;
+    char name[XENVDEV_NAMESIZE];
+    u8 lba0[DISK_SECTOR_SIZE];
+};
+
+struct xendrive_s {
+    struct drive_s drive;
+    struct xendisk_s *disk;
+};
+
+// Everything that changes at run time.
+struct xenblk_s {
+    struct blkcache_s cache;
+    u64 last_use;       // rdtscll() of the last int13, 0: there was none
+    u8 count;           // disks
+    u8 probing;         // disks whose thread has not ended
+    u8 busy;            // an int13 is running
+    u8 sticky;          // stay attached between two int13 calls
+    u8 attached;        // disks that are
+    struct xendisk_s *disks[BUILD_MAX_EXTDRIVE];
+};
+
+extern struct xenblk_s *xenblk;
+
+// How often something is tried again because the domain was saved or migrated
+// in the middle of it.
+#define MOVES_MAX 8
+
+// Attach to the backend, which has at most `limit` ms. On success the store is
+// open as well. Returns 0, or -1 with a message.
+int xenblk_attach(struct xendisk_s *disk, u32 limit);
+
+// Finish a close that xenbus_disconnect() has begun, or begin it. Returns 0, or
+// -1 with a message: then nothing has been taken back, and the next int13 tries
+// again.
+int xenblk_close(struct xendisk_s *disk);
+
+// The domain has moved: forget all that was under way.
+void xenblk_forget_all(void);
+
+// Say what a disk is not: one line for each. Returns -1.
+int xenblk_refuse(struct xendisk_s *disk, const char *why);
+
+// Read a number that the backend publishes; it is as it was if it does not.
+// Returns 0, or -1 with a message if it is no number.
+int xenblk_read_property(struct xendisk_s *disk, const char *name, u64 *value);
+
+// Read what the backend publishes when it is connected (blkif.h, "Backend
+// Device Properties"). Returns 0, or -1 with a message.
+int xenblk_read_properties(struct xendisk_s *disk);
+
+#endif // blkdev.h

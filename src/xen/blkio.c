@@ -1,0 +1,285 @@
+// Transfers between the caller of int13, the cache and the ring.
+//
+// Caller memory is never granted; the cache's pages are.
+//
+// This file may be distributed under the terms of the GNU LGPLv3 license.
+
+#include "blkio.h" // xenblk_read_miss
+#include "memmap.h" // PAGE_SIZE
+#include "output.h" // dprintf
+#include "session.h" // xen_platform_moved
+#include "std/disk.h" // DISK_RET_SUCCESS
+
+/****************************************************************
+ * Requests to the backend, through slots of the cache
+ ****************************************************************/
+
+// Slots that are in use for requests under way, and how these ended.
+struct window_s {
+    u8 count;
+    u8 slots[BLKCACHE_RUN];
+    s16 failed[BLKCACHE_RUN];
+};
+
+// Chunk, and sector within the chunk, where a transfer goes on; the return
+// value is the number of sectors until it leaves the chunk.
+u32
+xenblk_locate(struct transfer_s *todo, u32 *chunk, u32 *offset)
+{
+    u32 shift = xenblk->cache.shift, size = 1 << shift;
+    *chunk = todo->sector >> shift;
+    *offset = todo->sector & (size - 1);
+    return todo->count < size - *offset ? todo->count : size - *offset;
+}
+
+void
+xenblk_advance(struct transfer_s *todo, u32 sectors)
+{
+    todo->sector += sectors;
+    todo->count -= sectors;
+    todo->buf += sectors * BLKRING_SECTOR;
+}
+
+// Copy sectors, four bytes at a time: the compiler's memcpy of a size that it
+// does not know goes byte by byte.
+void
+xenblk_copy_sectors(void *to, const void *from, u32 count)
+{
+    count *= BLKRING_SECTOR / 4;
+    asm volatile("rep movsl" : "+D"(to), "+S"(from), "+c"(count) : : "memory");
+}
+
+static void
+zero_sectors(void *to, u32 count)
+{
+    count *= BLKRING_SECTOR / 4;
+    asm volatile("rep stosl" : "+D"(to), "+c"(count) : "a"(0) : "memory");
+}
+
+// Memory of a sector within a slot.
+u8 *
+xenblk_slot_sector(int slot, u32 offset)
+{
+    return blkcache_mem(&xenblk->cache, slot) + offset * BLKRING_SECTOR;
+}
+
+// Put a slot into a window. Returns its place there.
+static int
+window_put(struct window_s *window, int slot)
+{
+    window->slots[window->count] = slot;
+    window->failed[window->count] = 0;
+    return window->count++;
+}
+
+// Take a slot for a window, or -1. It is zeroed: nothing of what it held, maybe
+// from another disk, may reach this backend.
+static int
+window_take(struct window_s *window)
+{
+    struct blkcache_s *cache = &xenblk->cache;
+    int slot = blkcache_take(cache, window->count);
+    if (slot < 0)
+        return -1;
+    zero_sectors(blkcache_mem(cache, slot), 1 << cache->shift);
+    return window_put(window, slot);
+}
+
+// Start what is queued and wait for it. If the ring breaks, the backend may
+// still write to the slots, so they are never used again.
+static int
+window_wait(struct xendisk_s *disk, struct window_s *window)
+{
+    int i;
+    if (!blkring_wait(&disk->ring))
+        return 0;
+    if (xen_platform_moved())
+        return -1;
+    for (i = 0; i < window->count; i++) {
+        xenblk->cache.slots[window->slots[i]].valid = 0;
+        xenblk->cache.slots[window->slots[i]].lost = 1;
+    }
+    disk->dead = 1;
+    return -1;
+}
+
+
+/****************************************************************
+ * Reading
+ ****************************************************************/
+
+// Read `count` chunks from `chunk` on into the cache, all requests under way
+// at once. A chunk that cannot be read is not entered.
+int
+xenblk_read_chunks(struct xendisk_s *disk, u32 chunk, u32 count)
+{
+    struct blkcache_s *cache = &xenblk->cache;
+    struct window_s window;
+    window.count = 0;
+    int i;
+    while (window.count < count) {
+        i = window_take(&window);
+        if (i < 0)
+            break;
+        u64 sector = (u64)(chunk + i) << cache->shift;
+        u64 left = disk->sectors - sector;
+        u32 size = 1 << cache->shift;
+        if (blkring_queue(&disk->ring, BLKIF_OP_READ, sector
+                          , left < size ? left : size
+                          , xenblk_slot_sector(window.slots[i], 0)
+                          , &window.failed[i]))
+            break;
+    }
+    if (window_wait(disk, &window))
+        return -1;
+    for (i = 0; i < window.count; i++)
+        if (!window.failed[i])
+            blkcache_enter(cache, window.slots[i], disk->index, chunk + i
+                           , window.count);
+    return 0;
+}
+
+// Read just what is wanted of one chunk, which could not be read whole.
+static int
+read_part(struct xendisk_s *disk, struct transfer_s *todo)
+{
+    struct window_s window;
+    window.count = 0;
+    u32 chunk;
+    u32 offset, part = xenblk_locate(todo, &chunk, &offset);
+    u32 unit = disk->sector_size / BLKRING_SECTOR, lead = offset & (unit - 1);
+    int i = window_take(&window);
+    if (i < 0)
+        return -1;
+    u8 *mem = xenblk_slot_sector(window.slots[i], offset);
+    blkring_queue(&disk->ring, BLKIF_OP_READ, todo->sector - lead
+                  , ALIGN(lead + part, unit), mem - lead * BLKRING_SECTOR
+                  , &window.failed[i]);
+    if (window_wait(disk, &window))
+        return -1;
+    if (window.failed[i]) {
+        dprintf(1, "xen: %s: reading %u sectors at %llx failed (%d)\n"
+                , disk->name, part, todo->sector, window.failed[i]);
+        return -1;
+    }
+    xenblk_copy_sectors(todo->buf, mem, part);
+    xenblk_advance(todo, part);
+    return 0;
+}
+
+// The next sector that is wanted is not in the cache: read a window from there
+// on, as large as the reads so far suggest. Runs while attached.
+int noinline // its window is not on the stack during an attach
+xenblk_read_miss(struct xendisk_s *disk, struct transfer_s *todo)
+{
+    struct blkcache_s *cache = &xenblk->cache;
+    u32 chunk = todo->sector >> cache->shift;
+    u32 last = (todo->sector + todo->count - 1) >> cache->shift;
+    u32 chunks = ((disk->sectors - 1) >> cache->shift) + 1;
+    u32 count = blkcache_plan(cache, disk->index, chunk, last - chunk + 1
+                              , chunks);
+    dprintf(3, "xen: %s: reading %u chunks from %u\n"
+            , disk->name, count, chunk);
+    if (xenblk_read_chunks(disk, chunk, count))
+        return -1;
+    if (blkcache_find(cache, disk->index, chunk) >= 0)
+        return 0;
+    return read_part(disk, todo);
+}
+
+
+/****************************************************************
+ * Writing
+ ****************************************************************/
+
+// Write one chunk's part of what is wanted: into the cache's copy if there is
+// one, else into an empty slot, and from there to the disk. A disk of larger
+// sectors gets whole ones: what surrounds the part is read first. Returns 1 if
+// there is no slot left.
+static int
+queue_write(struct xendisk_s *disk, struct transfer_s *todo
+            , struct window_s *window)
+{
+    u32 chunk;
+    u32 offset, part = xenblk_locate(todo, &chunk, &offset);
+    u32 unit = disk->sector_size / BLKRING_SECTOR, lead = offset & (unit - 1);
+    u32 size = ALIGN(lead + part, unit);
+    int slot = blkcache_find(&xenblk->cache, disk->index, chunk);
+    int i = slot < 0 ? window_take(window) : window_put(window, slot);
+    if (i < 0)
+        return 1;
+    u8 *mem = xenblk_slot_sector(window->slots[i], offset - lead);
+    if (slot < 0 && size != part) {
+        blkring_queue(&disk->ring, BLKIF_OP_READ, todo->sector - lead, size
+                      , mem, &window->failed[i]);
+        if (window_wait(disk, window) || window->failed[i])
+            return -1;
+    }
+    xenblk_copy_sectors(mem + lead * BLKRING_SECTOR, todo->buf, part);
+    int ret = blkring_queue(&disk->ring, BLKIF_OP_WRITE, todo->sector - lead
+                            , size, mem, &window->failed[i]);
+    xenblk_advance(todo, part);
+    return ret;
+}
+
+// Make the backend bring what it has to the disk. A backend without flush and
+// barrier has no volatile cache (blkif.h, "feature-flush-cache").
+static int
+flush(struct xendisk_s *disk)
+{
+    u64 flush = 0, barrier = 0;
+    if (xenblk_read_property(disk, "feature-flush-cache", &flush)
+        || (!flush && xenblk_read_property(disk, "feature-barrier", &barrier)))
+        return -1;
+    if (!flush && !barrier)
+        return 0;
+    s16 failed = 0;
+    struct window_s window;
+    window.count = 0;
+    blkring_queue(&disk->ring, flush ? BLKIF_OP_FLUSH_DISKCACHE
+                                     : BLKIF_OP_WRITE_BARRIER
+                  , 0, 0, NULL, &failed);
+    if (window_wait(disk, &window))
+        return -1;
+    if (!failed || failed == BLKIF_RSP_EOPNOTSUPP)
+        return 0;
+    dprintf(1, "xen: %s: flush failed (%d)\n", disk->name, failed);
+    return -1;
+}
+
+// Write as many chunks of what is wanted as the cache has slots for.
+static int
+write_chunks(struct xendisk_s *disk, struct transfer_s *todo)
+{
+    struct window_s window;
+    window.count = 0;
+    u32 first = todo->sector >> xenblk->cache.shift;
+    int i, ret = 0;
+    while (todo->count && !ret)
+        ret = queue_write(disk, todo, &window);
+    if (ret > 0)
+        // the slots are used up: the caller comes again
+        ret = 0;
+    if (!window.count || window_wait(disk, &window))
+        ret = -1;
+    for (i = 0; i < window.count; i++) {
+        if (!window.failed[i] && !ret)
+            continue;
+        // the cache may hold what the disk does not
+        blkcache_drop(&xenblk->cache, disk->index, first + i);
+        dprintf(1, "xen: %s: writing %u KiB at %u failed (%d)\n", disk->name
+                , 1 << xenblk->cache.shift >> 1, first + i, window.failed[i]);
+        ret = -1;
+    }
+    return ret;
+}
+
+// Write all that is wanted, and bring it to the disk. Runs while attached.
+int noinline // as xenblk_read_miss()
+xenblk_write_through(struct xendisk_s *disk, struct transfer_s *todo)
+{
+    while (todo->count)
+        if (write_chunks(disk, todo))
+            return -1;
+    return flush(disk);
+}

@@ -1,0 +1,354 @@
+// Finding the disks: in POST, and their emulated twins.
+//
+// This file may be distributed under the terms of the GNU LGPLv3 license.
+
+#include "blkio.h" // xenblk_read_chunks
+#include "blkprobe.h" // xenblk_setup
+#include "config.h" // CONFIG_XEN_PV
+#include "malloc.h" // LegacyRamSize
+#include "memmap.h" // PAGE_SIZE
+#include "output.h" // dprintf
+#include "platform.h" // xen_alloc
+#include "session.h" // xen_platform_moved
+#include "stacks.h" // run_thread
+#include "std/disk.h" // MBR_SIGNATURE
+#include "string.h" // memset
+#include "util.h" // boot_add_hd
+#include "wait.h" // XEN_LIMIT_POST
+#include "xenpv.h" // xenblk_covers
+#include "xenstore.h" // xenstore_list
+
+// Sizes of the cache in bytes.
+#define CACHE_MAX (CONFIG_XEN_PV_CACHE_KIB * 1024)
+#define CACHE_MIN (128 * 1024)
+
+// What the first read of a sequence reads ahead, in bytes. An attach costs as
+// much as reading many times that; where it is spared, less is right.
+#define CLOSED_START (2048 * 1024)
+#define STICKY_START (256 * 1024)
+
+// SeaBIOS boots only from the first hard disk, and sorts disks by cntl_id: this
+// puts a disk that cannot be booted behind those that can.
+#define NOT_BOOTABLE (1 << 24)
+
+
+/****************************************************************
+ * Finding the disks
+ ****************************************************************/
+
+// Read what the toolstack says before anybody attaches.
+static int
+read_kind(struct xendisk_s *disk)
+{
+    if (xenbus_probe(&disk->bus, "vbd", disk->number))
+        return -1;
+    const char *type = xenstore_read(disk->bus.node, "device-type");
+    disk->cdrom = type && !strcmp(type, "cdrom");
+    if (!disk->cdrom)
+        return 0;
+    // a drive without a medium ("" or "aio:") would never connect
+    const char *params = xenstore_read(disk->bus.backend, "params");
+    if (!params || !*params || params[strlen(params) - 1] == ':')
+        return xenblk_refuse(disk, "no medium");
+    return 0;
+}
+
+// Find out about a disk while attached to it for the first time, and keep its
+// first chunk and its first sector, where every boot begins.
+static int
+read_first(struct xendisk_s *disk)
+{
+    disk->lba0_valid = 0;
+    if (xenblk_read_properties(disk) || xenblk_read_chunks(disk, 0, 1))
+        return -1;
+    int slot = blkcache_find(&xenblk->cache, disk->index, 0);
+    if (slot < 0) {
+        xenblk_refuse(disk, "its first sectors cannot be read");
+        return 0;
+    }
+    xenblk_copy_sectors(disk->lba0, xenblk_slot_sector(slot, 0), 1);
+    disk->lba0_valid = 1;
+    return 0;
+}
+
+// Say whether a boot could begin with a disk's first sector.
+static int
+is_bootable(struct xendisk_s *disk)
+{
+    return disk->lba0_valid && *(u16*)&disk->lba0[510] == MBR_SIGNATURE;
+}
+
+// Make the drive that SeaBIOS sees. It lives in low memory, where 16-bit code
+// can read it.
+static int
+make_drive(struct xendisk_s *disk)
+{
+    struct xendrive_s *xdrive = malloc_low(sizeof(*xdrive));
+    if (!xdrive) {
+        warn_noalloc();
+        return -1;
+    }
+    memset(xdrive, 0, sizeof(*xdrive));
+    xdrive->disk = disk;
+    struct drive_s *drive = &xdrive->drive;
+    drive->type = DTYPE_XEN;
+    drive->cntl_id = disk->vdev.disk;
+    if (!disk->cdrom && !is_bootable(disk))
+        drive->cntl_id |= NOT_BOOTABLE;
+    drive->removable = disk->cdrom;
+    if (disk->cdrom) {
+        drive->blksize = CDROM_SECTOR_SIZE;
+        drive->sectors = (u64)-1;
+    } else {
+        // the geometry that the emulated disk would have
+        u64 cylinders = disk->sectors >> 4;
+        drive->blksize = DISK_SECTOR_SIZE;
+        drive->sectors = disk->sectors;
+        drive->pchs.cylinder = cylinders > 16383 * 63 ? 16383
+                               : (u32)cylinders / 63;
+        drive->pchs.head = 16;
+        drive->pchs.sector = 63;
+    }
+    disk->drive = drive;
+    return 0;
+}
+
+// Attach to a disk in POST, from whatever state it is in, and make a drive of
+// it. Runs in a thread.
+static void
+probe_disk(void *data)
+{
+    struct xendisk_s *disk = data;
+    if (!read_kind(disk) && !xenbus_reset(&disk->bus)
+        && !blkring_alloc(&disk->ring, disk->name, disk->index)
+        && !xenblk_attach(disk, XEN_LIMIT_POST)) {
+        int ret = read_first(disk);
+        if (!xenblk_close(disk) && !ret && !disk->drive)
+            make_drive(disk);
+    }
+    xenblk->probing--;
+}
+
+// Which driver serves a disk: the part of the backend's path behind "backend".
+static void
+backend_kind(struct xendisk_s *disk, char *kind, u32 size)
+{
+    const char *path = disk->bus.backend;
+    for (; *path; path++)
+        if (!memcmp(path, "/backend/", 9))
+            break;
+    strtcpy(kind, *path ? path + 9 : "backend", size);
+    char *end = strchr(kind, '/');
+    if (end)
+        *end = 0;
+    if (!strcmp(kind, "vbd"))
+        strtcpy(kind, "blkback", size);
+}
+
+// Register a disk with SeaBIOS, and say so.
+static void
+register_disk(struct xendisk_s *disk)
+{
+    u32 size = disk->sectors >> 11;
+    char kind[16];
+    backend_kind(disk, kind, sizeof(kind));
+    dprintf(1, "xen: %s: %u, %u MiB, %s in domain %u, %s%s\n"
+            , disk->name, disk->number, size, kind, disk->bus.domid
+            , disk->readonly ? "read-only" : "read-write"
+            , disk->cdrom ? ", CD" : is_bootable(disk) ? "" : ", not bootable");
+    char *desc = znprintf(MAXDESCSIZE, "%s [Xen PV %s (%u MiB)]"
+                          , disk->cdrom ? "DVD/CD" : "Disk"
+                          , disk->name, size);
+    if (disk->cdrom)
+        boot_add_cd(disk->drive, desc, -1);
+    else
+        boot_add_hd(disk->drive, desc, -1);
+}
+
+// Find a place in the list for a disk: a new one, or, if the list is full, that
+// of the disk with the highest number, if this one's is lower. Returns null if
+// there is none.
+static struct xendisk_s *
+new_disk(const struct xenvdev_s *vdev)
+{
+    struct xendisk_s *last = NULL;
+    int i;
+    if (xenblk->count < ARRAY_SIZE(xenblk->disks)) {
+        struct xendisk_s *disk = xen_alloc(sizeof(*disk));
+        if (!disk)
+            return NULL;
+        disk->index = xenblk->count;
+        disk->bus.name = disk->name;
+        xenblk->disks[xenblk->count++] = disk;
+        return disk;
+    }
+    for (i = 0; i < xenblk->count; i++)
+        if (!last || xenblk->disks[i]->vdev.disk > last->vdev.disk)
+            last = xenblk->disks[i];
+    return last->vdev.disk > vdev->disk ? last : NULL;
+}
+
+// Add a VBD to the list of disks, if it is a whole disk.
+static void
+add_disk(u32 number)
+{
+    struct xenvdev_s vdev;
+    char name[XENVDEV_NAMESIZE];
+    if (xenvdev_decode(number, &vdev)) {
+        dprintf(1, "xen: VBD %u: not a number that stands for a disk\n", number);
+        return;
+    }
+    xenvdev_name(&vdev, name);
+    if (vdev.partition) {
+        dprintf(1, "xen: %s: %u, not a whole disk\n", name, number);
+        return;
+    }
+    struct xendisk_s *disk = new_disk(&vdev);
+    if (!disk) {
+        dprintf(1, "xen: %s: %u, one disk too many\n", name, number);
+        return;
+    }
+    if (disk->number)
+        dprintf(1, "xen: %s: %u, one disk too many\n"
+                , disk->name, disk->number);
+    disk->vdev = vdev;
+    disk->number = number;
+    memcpy(disk->name, name, sizeof(disk->name));
+}
+
+// Find all VBDs that are whole disks.
+static void
+list_disks(void)
+{
+    const char *names;
+    int len = xenstore_list("device/vbd", &names);
+    if (len < 0 && *names)
+        dprintf(1, "xen: the list of disks cannot be read (%s)\n", names);
+    const char *end = names + len;
+    for (; len > 0 && names < end; names += strlen(names) + 1) {
+        u32 number = 0;
+        const char *digit = names;
+        for (; *digit >= '0' && *digit <= '9' && number < 100000000; digit++)
+            number = number * 10 + *digit - '0';
+        if (*digit || digit == names)
+            dprintf(1, "xen: VBD \"%s\": not a number\n", names);
+        else
+            add_disk(number);
+    }
+}
+
+// Allocate the cache: all that the configuration allows, at most 1/64 of the
+// memory, and not so much that other drivers find none.
+static int
+alloc_cache(void)
+{
+    u32 size = CACHE_MAX, spare = malloc_getspace(&ZoneHigh) / 2;
+    if (size > LegacyRamSize / 64)
+        size = LegacyRamSize / 64;
+    if (size > spare)
+        size = spare;
+    if (size < CACHE_MIN)
+        size = CACHE_MIN;
+    void *mem = memalign_high(PAGE_SIZE, size);
+    if (!mem) {
+        warn_noalloc();
+        return -1;
+    }
+    dprintf(3, "xen: %u KiB of cache at %p\n", size / 1024, mem);
+    blkcache_init(&xenblk->cache, mem, size
+                  , xenblk->sticky ? STICKY_START : CLOSED_START);
+    return 0;
+}
+
+// Find the disks, and attach to all of them at the same time.
+static void
+probe_once(void)
+{
+    int i;
+    if (!xenblk->count)
+        list_disks();
+    if (!xenblk->count
+        || (!xenblk->cache.mem && (blkring_setup() || alloc_cache())))
+        return;
+    xenblk->probing = xenblk->count;
+    for (i = 0; i < xenblk->count; i++)
+        run_thread(probe_disk, xenblk->disks[i]);
+    while (xenblk->probing)
+        // each thread ends within its deadlines
+        yield();
+}
+
+// The same, and once more in a domain that has moved meanwhile.
+static void
+probe_disks(void)
+{
+    int tries;
+    for (tries = 0; tries < MOVES_MAX; tries++) {
+        if (xenstore_open())
+            return;
+        probe_once();
+        if (!xen_platform_moved()) {
+            xenstore_close();
+            return;
+        }
+        dprintf(1, "xen: the domain has moved, once more\n");
+        xenblk_forget_all();
+    }
+}
+
+void
+xenblk_setup(void)
+{
+    xenblk = xen_alloc(sizeof(*xenblk));
+    if (!xenblk)
+        return;
+    xenblk->sticky = CONFIG_XEN_PV_STICKY;
+    probe_disks();
+    int i;
+    for (i = 0; i < xenblk->count; i++)
+        if (xenblk->disks[i]->drive)
+            register_disk(xenblk->disks[i]);
+}
+
+
+/****************************************************************
+ * Emulated twins
+ ****************************************************************/
+
+// Say whether a registered PV disk is the disk `unit` of an emulated
+// controller, of `sectors` sectors (0: not known).
+static int
+covers(u8 type, u32 unit, u64 sectors)
+{
+    int i, cdrom = type == DTYPE_ATA_ATAPI || type == DTYPE_AHCI_ATAPI;
+    for (i = 0; xenblk && i < xenblk->count; i++) {
+        struct xendisk_s *disk = xenblk->disks[i];
+        if (!disk->drive || !xenvdev_has_twin(&disk->vdev, type, unit)
+            || disk->cdrom != cdrom)
+            continue;
+        if (!cdrom && sectors && sectors != disk->sectors) {
+            dprintf(1, "xen: %s: an emulated disk of its number has another"
+                    " size\n", disk->name);
+            continue;
+        }
+        dprintf(1, "xen: %s: its emulated twin is left out\n", disk->name);
+        return 1;
+    }
+    return 0;
+}
+
+int
+xenblk_covers(struct drive_s *drive)
+{
+    if (!CONFIG_XEN_PV || drive->type == DTYPE_LSI_SCSI)
+        return 0;
+    return covers(drive->type, drive->cntl_id, drive->sectors);
+}
+
+int
+xenblk_covers_lsi(u8 target, u8 lun)
+{
+    if (!CONFIG_XEN_PV || lun)
+        return 0;
+    return covers(DTYPE_LSI_SCSI, target, 0);
+}

@@ -1,0 +1,44 @@
+// Waiting (sched.h).
+//
+// This file may be distributed under the terms of the GNU LGPLv3 license.
+#ifndef __XEN_WAIT_H
+#define __XEN_WAIT_H
+
+#include "types.h" // u32
+#include "xenapi.h" // evtchn_port_t
+
+// Time limits in ms.
+#define XEN_LIMIT_POST     10000 // an attach or a block request, in POST
+#define XEN_LIMIT_STATE    30000 // an attach later, and a close at any time
+#define XEN_LIMIT_IO       30000 // a block request
+#define XEN_LIMIT_STORE     5000 // a reply of xenstored
+#define XEN_LIMIT_STALLED    500 // the same, after one that did not come
+
+// Ticks of the TSC in `us` microseconds.
+u64 xen_ticks(u32 us);
+
+// A wait with a deadline. Time in which the domain did not run does not count.
+struct xenwait_s {
+    u64 last;      // rdtscll() of the last step
+    u64 left;      // ticks until the deadline
+    u64 breath;    // what was left when rare things were done last
+    evtchn_port_t port; // announces what is waited for; 0: nothing does
+    u32 nap;       // how long to sleep at most now, in us: the longer a wait,
+                   // the rarer its looks
+};
+
+// Start a wait of at most `ms` ms for something that is announced on `port`,
+// whose pending bit is then the wait's. Without a port (0) there is no event to
+// wait for; in POST the steps may then switch to other SeaBIOS threads, so that
+// the caller must not hold anything shared.
+void xenwait_start(struct xenwait_s *wait, u32 ms, evtchn_port_t port);
+
+// Sleep until an event comes, or for a nap; interrupts are let in where they
+// disturb this. Returns 0 as long as it is worth to look again; then -1, as the
+// deadline has passed or the domain has moved.
+int xenwait_step(struct xenwait_s *wait);
+
+// The same, for `us` microseconds and without a look at what was waited for.
+int xenwait_pause(struct xenwait_s *wait, u32 us);
+
+#endif // wait.h

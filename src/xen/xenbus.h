@@ -1,0 +1,49 @@
+// One device: its states (xenbus.h, blkif.h).
+//
+// This file may be distributed under the terms of the GNU LGPLv3 license.
+#ifndef __XEN_XENBUS_H
+#define __XEN_XENBUS_H
+
+#include "types.h" // u32
+#include "xenapi.h" // domid_t
+
+#define XENBUS_PATHSIZE 128
+
+struct xenbus_s {
+    const char *name;               // for messages, as "xvde"
+    char node[32];                  // "device/vbd/51776"
+    char backend[XENBUS_PATHSIZE];  // "/local/domain/0/backend/vbd/1/51776"
+    domid_t domid;                  // the backend's domain
+    grant_ref_t ring_ref;           // what we published last
+    evtchn_port_t port;
+    u8 closing;                     // 6 was written, the backend has not followed
+    u32 usual[XenbusStateClosed + 1]; // us that it took to get there last
+};
+
+// Fill in backend path and domain of device/`class`/`id`. POST only.
+// Returns 0, or -1 with a message.
+int xenbus_probe(struct xenbus_s *bus, const char *class, u32 id);
+
+// POST only: bring a device that a former owner left in any state to frontend
+// Initialising and backend InitWait. Returns 0, or -1 with a message.
+int xenbus_reset(struct xenbus_s *bus);
+
+// Say whether nobody owns the device (frontend Initialising, backend InitWait).
+// Returns 0 if so, else -1 with a message.
+int xenbus_check_free(struct xenbus_s *bus);
+
+// Publish ring and event channel, go to Connected, and wait at most `limit` ms
+// for the backend to do so. Returns 0, or -1 with a message.
+int xenbus_connect(struct xenbus_s *bus, grant_ref_t ring_ref
+                   , evtchn_port_t port, u32 limit);
+
+// First half of a close: go to Closed and wait until the backend has followed,
+// which means that it has let go of ring and grants. Returns 0, or -1 with a
+// message: then the device stays in Closed, and nothing may be taken back.
+int xenbus_disconnect(struct xenbus_s *bus);
+
+// Second half: remove our nodes, go to Initialising, wait for the backend's
+// InitWait. Returns 0, or -1 with a message.
+int xenbus_release(struct xenbus_s *bus);
+
+#endif // xenbus.h

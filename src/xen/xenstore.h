@@ -1,0 +1,71 @@
+// The store (xs_wire.h, docs/misc/xenstore.txt).
+//
+// This file may be distributed under the terms of the GNU LGPLv3 license.
+#ifndef __XEN_XENSTORE_H
+#define __XEN_XENSTORE_H
+
+#include "types.h" // u32
+#include "xenapi.h" // XENSTORE_PAYLOAD_MAX
+
+extern struct xenstore_domain_interface *xen_store;
+
+// A node below a directory; a null value stands for "remove".
+struct xenstore_node_s {
+    const char *name, *value;
+};
+
+// Allocate what the client needs. POST only. Returns 0 or -1.
+int xenstore_setup(void);
+
+// Begin and end a use of the store: xenstore_open() maps Xen's pages, masks
+// the port and drops stray replies, xenstore_close() leaves ring and port
+// as they were found. Returns 0, or -1 with a message.
+int xenstore_open(void);
+void xenstore_close(void);
+
+// Send a request of type XS_* for `dir`/`name` (or just `dir` if name is null)
+// with `value` (may be null) behind it, without waiting for the reply.
+// Returns its request id, or 0 with a message. Each request sent must be
+// followed by its xenstore_receive(), in order.
+u32 xenstore_send(u32 type, const char *dir, const char *name
+                  , const char *value);
+
+// After a request that got no reply in time, which is reported, the next ones
+// wait for XEN_LIMIT_STALLED only, until one is answered. This makes the next
+// one wait for long again.
+void xenstore_persist(void);
+
+// Wait for the reply to `id`, at most XEN_LIMIT_STORE. Returns its length in
+// bytes and its NUL-terminated payload in *reply, which stays valid until the
+// next call; -1 for an error reply (then *reply names the error, as "ENOENT")
+// or, with a message and *reply = "", if no proper reply came.
+int xenstore_receive(u32 id, const char **reply);
+
+// Read `dir`/`name`, up to XENSTORE_PAYLOAD_MAX bytes. Returns null if there
+// is no such node, or no proper reply came.
+const char *xenstore_read(const char *dir, const char *name);
+
+// Read a node that holds a decimal number and nothing else. Returns 0, 1 if
+// there is no such node, or -1 if it is something else or no proper reply came.
+int xenstore_read_number(const char *dir, const char *name, u64 *value);
+
+// List a directory: NUL-terminated names one after the other in *names.
+// Returns their length in bytes, 0 if there is no such directory, else -1.
+int xenstore_list(const char *dir, const char **names);
+
+// Write or remove several nodes of a directory, with all requests under way
+// at once. Removing a node that does not exist is no error.
+// Returns 0, or -1 with a message that names the node.
+int xenstore_update(const char *dir, const struct xenstore_node_s *nodes
+                    , int count);
+
+// Begin a transaction: the requests that follow see one state of the store, and
+// what they write is seen by others at once, at the end. Returns 0, or -1 with
+// a message.
+int xenstore_begin(void);
+
+// End it. Returns 0 if it took effect (or was not to be committed), 1 if it has
+// to be done again from the beginning (EAGAIN), or -1 with a message.
+int xenstore_end(int commit);
+
+#endif // xenstore.h
