@@ -572,6 +572,32 @@ TEST(store_that_was_stopped_for_a_while_is_used_again)
     close_store();
 }
 
+// Requests pile up in the ring until one finds no room: nothing of it is there for
+// xenstored when it goes on.
+static void
+no_room(int n)
+{
+    int i;
+    store.index = n * 37;
+    open_store();
+    store_write("/x/a", "first");
+    store.stopped_until = sim_now + 300 * SECOND;
+    for (i = 0; i < 30; i++)
+        check_true(!xenstore_read("/x", long_text(80 + n)));
+    check_true(sim_logged("xenstored does not take requests"));
+    check_true(sim_now < store.stopped_until);
+    sim_pass(300 * SECOND);
+    xenstore_close();
+    check_equal(xenstore_open(), 0);
+    check_string(xenstore_read("/x", "a"), "first");
+    close_store();
+}
+
+TEST(store_request_that_finds_no_room_leaves_nothing_of_itself)
+{
+    check_each(30, no_room);
+}
+
 TEST(store_that_answers_after_four_seconds_is_waited_for)
 {
     open_store();
