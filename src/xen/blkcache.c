@@ -51,26 +51,32 @@ blkcache_find(struct blkcache_s *cache, u8 disk, u32 chunk)
 }
 
 int
-blkcache_take(struct blkcache_s *cache, int used)
+blkcache_take(struct blkcache_s *cache)
 {
-    int i, usable = 0, oldest = -1;
+    int i, oldest = -1;
     u32 age = 0;
     for (i = 0; i < cache->count; i++) {
         struct blkslot_s *slot = &cache->slots[i];
         u32 this = cache->stamp - slot->stamp;
-        if (slot->lost)
-            continue;
-        usable++;
-        if (oldest >= 0 && this <= age)
+        if (slot->holder || (oldest >= 0 && this <= age))
             continue;
         oldest = i;
         age = this;
     }
-    if (usable <= used)
+    if (oldest < 0)
         return -1;
     cache->slots[oldest].valid = 0;
     cache->slots[oldest].stamp = ++cache->stamp;
     return oldest;
+}
+
+void
+blkcache_release(struct blkcache_s *cache, u8 disk)
+{
+    int i;
+    for (i = 0; i < cache->count; i++)
+        if (cache->slots[i].holder == disk + 1)
+            cache->slots[i].holder = 0;
 }
 
 int

@@ -19,7 +19,7 @@ struct blkslot_s {
     u8 disk;            // number of the disk
     u8 run;             // chunks that were filled together with this one
     u8 valid;           // holds the chunk
-    u8 lost;            // a backend may still write to it: never use it again
+    u8 holder;          // number + 1 of the disk whose backend may use it, or 0
 };
 
 struct blkcache_s {
@@ -41,10 +41,12 @@ void *blkcache_mem(struct blkcache_s *cache, int slot);
 // Find a chunk. Returns its slot, or -1.
 int blkcache_find(struct blkcache_s *cache, u8 disk, u32 chunk);
 
-// Take the slot that was not used for longest, and forget what it held. The
-// `used` slots that were used last are not taken. Returns it, or -1 if there
-// is none.
-int blkcache_take(struct blkcache_s *cache, int used);
+// Take the slot that was not used for longest and that no backend may use, and
+// forget what it held. Returns it, or -1 if there is none.
+int blkcache_take(struct blkcache_s *cache);
+
+// A disk's backend may use no slot any more.
+void blkcache_release(struct blkcache_s *cache, u8 disk);
 
 // Decide how many chunks to read, from a chunk that is not cached on: at least
 // `need`, more while reads are sequential, none that is cached already and

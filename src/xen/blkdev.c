@@ -37,6 +37,8 @@ xenblk_close(struct xendisk_s *disk)
         || blkring_close(&disk->ring))
         // the next int13 will try again; until then nothing is taken back
         return -1;
+    blkcache_release(&xenblk->cache, disk->index);
+    disk->dead = 0;
     return xenbus_release(&disk->bus);
 }
 
@@ -51,7 +53,9 @@ xenblk_forget_all(void)
         struct xendisk_s *disk = xenblk->disks[i];
         disk->attached = 0;
         disk->bus.closing = 0;
+        disk->dead = 0;
         blkring_forget(&disk->ring);
+        blkcache_release(&xenblk->cache, disk->index);
     }
     xenblk->attached = 0;
     blkcache_drop_all(&xenblk->cache);
@@ -66,7 +70,7 @@ xenblk_forget_all(void)
 int
 xenblk_attach(struct xendisk_s *disk, u32 limit)
 {
-    if (disk->bus.closing && xenblk_close(disk))
+    if (disk->bus.closing)
         return -1;
     if (xenbus_check_free(&disk->bus)
         || blkring_open(&disk->ring, disk->bus.domid))

@@ -22,7 +22,7 @@ struct xendisk_s {
     u32 sector_size;    // in bytes
     u8 index;           // in the list of disks
     u8 readonly, cdrom;
-    u8 dead;            // never to be used again
+    u8 dead;            // its backend failed, and has not let go yet
     u8 attached;        // it is ours, whatever its state
     u8 lba0_valid;
     char name[XENVDEV_NAMESIZE];

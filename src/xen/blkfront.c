@@ -40,6 +40,25 @@ close_store(void)
         xenstore_close();
 }
 
+// Go on with the closes that have not come to their end, of any disk: each call
+// is a chance, and until then an OS would find the device in use.
+static void
+finish_closes(void)
+{
+    int i;
+    for (i = 0; i < xenblk->count; i++) {
+        if (!xenblk->disks[i]->bus.closing)
+            continue;
+        if (open_store())
+            return;
+        xenblk_close(xenblk->disks[i]);
+        if (xen_platform_moved())
+            xenblk_forget_all();
+        else
+            close_store();
+    }
+}
+
 // Attach, work, and close, or stay attached in sticky mode. What was read or
 // written counts, even if the close then fails. Returns DISK_RET_*, or -1 if
 // the domain has moved meanwhile.
@@ -147,6 +166,7 @@ transfer(struct xendisk_s *disk, struct disk_op_s *op)
     if (xenblk->last_use
         && rdtscll() - xenblk->last_use > xen_ticks(CACHE_AGE_US))
         blkcache_drop_all(&xenblk->cache);
+    finish_closes();
     int ret = op->command == CMD_WRITE ? write_disk(disk, &todo)
                                        : read_disk(disk, &todo);
     xenblk->last_use = rdtscll();

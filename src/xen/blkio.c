@@ -63,10 +63,12 @@ xenblk_slot_sector(int slot, u32 offset)
     return blkcache_mem(&xenblk->cache, slot) + offset * BLKRING_SECTOR;
 }
 
-// Put a slot into a window. Returns its place there.
+// Put a slot into a window: from here on the backend may use it. Returns its
+// place there.
 static int
-window_put(struct window_s *window, int slot)
+window_put(struct xendisk_s *disk, struct window_s *window, int slot)
 {
+    xenblk->cache.slots[slot].holder = disk->index + 1;
     window->slots[window->count] = slot;
     window->failed[window->count] = 0;
     return window->count++;
@@ -75,30 +77,28 @@ window_put(struct window_s *window, int slot)
 // Take a slot for a window, or -1. It is zeroed: nothing of what it held, maybe
 // from another disk, may reach this backend.
 static int
-window_take(struct window_s *window)
+window_take(struct xendisk_s *disk, struct window_s *window)
 {
     struct blkcache_s *cache = &xenblk->cache;
-    int slot = blkcache_take(cache, window->count);
+    int slot = blkcache_take(cache);
     if (slot < 0)
         return -1;
     zero_sectors(blkcache_mem(cache, slot), 1 << cache->shift);
-    return window_put(window, slot);
+    return window_put(disk, window, slot);
 }
 
-// Start what is queued and wait for it. If the ring breaks, the backend may
-// still write to the slots, so they are never used again.
+// Start what is queued and wait for it. If the ring breaks, the backend may use
+// the slots until the disk is closed.
 static int
 window_wait(struct xendisk_s *disk, struct window_s *window)
 {
     int i;
-    if (!blkring_wait(&disk->ring))
+    if (!blkring_wait(&disk->ring)) {
+        blkcache_release(&xenblk->cache, disk->index);
         return 0;
-    if (xen_platform_moved())
-        return -1;
-    for (i = 0; i < window->count; i++) {
-        xenblk->cache.slots[window->slots[i]].valid = 0;
-        xenblk->cache.slots[window->slots[i]].lost = 1;
     }
+    for (i = 0; i < window->count; i++)
+        xenblk->cache.slots[window->slots[i]].valid = 0;
     disk->dead = 1;
     return -1;
 }
@@ -118,7 +118,7 @@ xenblk_read_chunks(struct xendisk_s *disk, u32 chunk, u32 count)
     window.count = 0;
     int i;
     while (window.count < count) {
-        i = window_take(&window);
+        i = window_take(disk, &window);
         if (i < 0)
             break;
         u64 sector = (u64)(chunk + i) << cache->shift;
@@ -148,7 +148,7 @@ read_part(struct xendisk_s *disk, struct transfer_s *todo)
     u32 chunk;
     u32 offset, part = xenblk_locate(todo, &chunk, &offset);
     u32 unit = disk->sector_size / BLKRING_SECTOR, lead = offset & (unit - 1);
-    int i = window_take(&window);
+    int i = window_take(disk, &window);
     if (i < 0)
         return -1;
     u8 *mem = xenblk_slot_sector(window.slots[i], offset);
@@ -205,7 +205,7 @@ queue_write(struct xendisk_s *disk, struct transfer_s *todo
     u32 unit = disk->sector_size / BLKRING_SECTOR, lead = offset & (unit - 1);
     u32 size = ALIGN(lead + part, unit);
     int slot = blkcache_find(&xenblk->cache, disk->index, chunk);
-    int i = slot < 0 ? window_take(window) : window_put(window, slot);
+    int i = slot < 0 ? window_take(disk, window) : window_put(disk, window, slot);
     if (i < 0)
         return 1;
     u8 *mem = xenblk_slot_sector(window->slots[i], offset - lead);

@@ -105,6 +105,11 @@ blkring_open(struct blkring_s *ring, domid_t domid)
     XEN_FRONT_RING_INIT(&ring->front, sring, PAGE_SIZE);
     ring->broken = 0;
     ring->domid = domid;
+    // the reference may be somebody else's: then the next one will do
+    int tries = BUILD_MAX_EXTDRIVE;
+    while (!xengrant_is_free(ring->ref) && --tries)
+        ring->ref = ring->ref == RING_REF(0) ? RING_REF(BUILD_MAX_EXTDRIVE - 1)
+                                             : ring->ref + 1;
     if (xengrant_begin(ring->ref, domid, sring, 0))
         return -1;
     int port = xenevtchn_open(domid);
@@ -191,11 +196,17 @@ blkring_close(struct blkring_s *ring)
             if (end_request(id))
                 ret = -1;
         }
-    if (ret) {
+    if (ret && !ring->held)
         dprintf(1, "xen: %s: backend has closed, but still maps our pages\n"
                 , ring->name);
+    ring->held = ret;
+    if (ret)
         return -1;
-    }
+    for (id = 0; id < REQUESTS; id++)
+        if (requests->lost & (1u << id) && requests->list[id].ring == ring) {
+            requests->lost &= ~numbers_of(id);
+            requests->usable += requests->list[id].numbers;
+        }
     xenevtchn_close(ring->port);
     xenevtchn_set_mask(ring->port, ring->was_masked);
     ring->port = 0;
@@ -225,7 +236,11 @@ take_response(struct blkring_s *ring, struct blkif_response *rsp)
     if (rsp->id >= REQUESTS || !is_under_way(ring, id))
         return break_ring(ring, "answers a request that is not under way", id);
     struct request_s *request = &requests->list[id];
-    if (rsp->operation != request->operation)
+    // A backend that does not know indirect requests says so with what it was
+    // asked for, not with what was meant.
+    int refused = request->numbers > 1 && rsp->operation == BLKIF_OP_INDIRECT
+                  && rsp->status != BLKIF_RSP_OKAY;
+    if (rsp->operation != request->operation && !refused)
         return break_ring(ring, "answers another operation", rsp->operation);
     if (end_request(id)) {
         lose_request(id);
@@ -273,13 +288,19 @@ wait_until(struct blkring_s *ring, u32 left)
     ring->front.sring->rsp_event = ring->front.req_prod_pvt - left;
     xen_mb(); // it is asked for before the responses are looked at
     struct xenwait_s wait;
-    xenwait_start(&wait, in_post() ? XEN_LIMIT_POST : XEN_LIMIT_IO, ring->port);
+    u32 limit = in_post() ? XEN_LIMIT_POST : XEN_LIMIT_IO;
+    xenwait_start(&wait, limit, ring->port);
+    u32 before = ring->front.req_prod_pvt - ring->front.rsp_cons;
     for (;;) {
         if (take_responses(ring))
             return -1;
         u32 under_way = ring->front.req_prod_pvt - ring->front.rsp_cons;
         if (under_way <= left)
             return 0;
+        if (under_way < before)
+            // who answers is slow, not dead
+            xenwait_start(&wait, limit, ring->port);
+        before = under_way;
         if (xenwait_step(&wait))
             return break_ring(ring, "did not answer in time, requests open"
                               , under_way);
@@ -297,6 +318,18 @@ blkring_wait(struct blkring_s *ring)
  * Requests
  ****************************************************************/
 
+// Say whether the references of some numbers in a row are nobody's: another
+// driver of the guest's firmware may have taken some.
+static int
+are_refs_free(u32 id, u32 numbers)
+{
+    u32 i;
+    for (i = 0; i < numbers * BLKIF_MAX_SEGMENTS_PER_REQUEST; i++)
+        if (!xengrant_is_free(SEGMENT_REF(id, i)))
+            return 0;
+    return 1;
+}
+
 // Find free request numbers in a row. A disk has at most three quarters of them,
 // so that one that answers nothing does not take all. Returns the first, or -1.
 static int
@@ -309,7 +342,8 @@ find_numbers(struct blkring_s *ring, u32 numbers)
     if (own + numbers > requests->usable * 3 / 4 + 1)
         return -1;
     for (id = 0; id + numbers <= REQUESTS; id += numbers)
-        if (!(taken >> id & ((1u << numbers) - 1)))
+        if (!(taken >> id & ((1u << numbers) - 1))
+            && are_refs_free(id, numbers))
             return id;
     return -1;
 }

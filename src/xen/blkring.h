@@ -17,6 +17,7 @@ struct blkring_s {
     evtchn_port_t port;             // 0: the ring is closed
     u8 was_masked;                  // the port, before it was ours
     domid_t domid;                  // the backend's domain
+    u8 held;                        // the backend has closed, but has not let go
     u8 broken;                      // the backend broke the protocol or stalled
     u8 indirect;                    // segments of an indirect request, 0: none
 };
@@ -39,8 +40,9 @@ int blkring_open(struct blkring_s *ring, domid_t domid);
 
 // Take ring, grants and event channel back, after the backend has let go, or do
 // nothing if that has been done, or if the domain has moved since.
-// Requests that were still under way keep their numbers and pages for ever.
-// Returns 0, or -1 with a message if something is still mapped.
+// Requests that were still under way keep their numbers and pages until then.
+// Returns 0, or -1 with a message if something is still mapped: to be called
+// again.
 int blkring_close(struct blkring_s *ring);
 
 // Forget all that was under way in another life of the domain.

@@ -10,10 +10,18 @@
 _Static_assert(sizeof(grant_entry_v1_t) == 8, "packing");
 
 int
+xengrant_is_free(grant_ref_t ref)
+{
+    grant_entry_v1_t *entry = &xen_grants[ref];
+    return !xen_read_once(entry->flags) && !xen_read_once(entry->domid)
+           && !xen_read_once(entry->frame);
+}
+
+int
 xengrant_begin(grant_ref_t ref, domid_t domid, void *page, int readonly)
 {
     grant_entry_v1_t *entry = &xen_grants[ref];
-    if (xen_read_once(entry->flags)) {
+    if (!xengrant_is_free(ref)) {
         dprintf(1, "xen: grant reference %u is in use (flags %x)\n"
                 , ref, entry->flags);
         return -1;

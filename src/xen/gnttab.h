@@ -10,6 +10,10 @@
 // count down from the top: the low ones are the toolstack's and the OS's.
 #define XENGRANT_REFS (4096 / sizeof(grant_entry_v1_t))
 
+// Say whether an entry is nobody's: all of it is zero. Who has reserved one may
+// have set no more than its domain.
+int xengrant_is_free(grant_ref_t ref);
+
 // Let domain `domid` map the page at `page` (page aligned).
 // Returns 0, or -1 with a message if the entry is somebody else's.
 int xengrant_begin(grant_ref_t ref, domid_t domid, void *page, int readonly);

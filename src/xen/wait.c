@@ -91,36 +91,59 @@ doze(evtchn_port_t port, u64 start, u32 us, u32 most)
 // The same in POST, while other threads want their turn.
 #define SLEEP_POST_US 4000
 
+// What POST still may wait for devices, all of them together.
+static struct xenwait_s post;
+
+// Count the time since the last step. A pause, a save or a migration of the
+// domain costs no more than a breath.
+static void
+count_down(struct xenwait_s *wait)
+{
+    u64 now = rdtscll(), passed = now - wait->last;
+    wait->last = now;
+    if (passed > xen_ticks(BREATH_US))
+        passed = xen_ticks(BREATH_US);
+    wait->left -= passed < wait->left ? passed : wait->left;
+}
+
 void
 xenwait_start(struct xenwait_s *wait, u32 ms, evtchn_port_t port)
 {
     wait->last = rdtscll();
     wait->left = ms * xen_ticks(1000);
-    wait->breath = wait->left;
     wait->port = port;
     wait->nap = NAP_US;
+    wait->yields = 0;
+    if (in_post() && ms >= XEN_LIMIT_POST) {
+        if (!post.last) {
+            post.last = wait->last;
+            post.left = wait->left;
+        }
+        count_down(&post);
+        if (wait->left > post.left)
+            wait->left = post.left;
+        wait->yields = 1;
+    }
+    wait->breath = wait->left;
 }
 
 // Wait for a moment, which ends `us` microseconds after the TSC was `start`.
 static int
 xenwait_for(struct xenwait_s *wait, u64 start, u32 us)
 {
-    u64 now = rdtscll(), passed = now - wait->last;
-    wait->last = now;
-    // a pause, a save or a migration of the domain costs no more than this
-    if (passed > xen_ticks(BREATH_US))
-        passed = xen_ticks(BREATH_US);
     if (!wait->left)
         return -1;
     // at the deadline the caller has one more look
-    wait->left -= passed < wait->left ? passed : wait->left;
+    count_down(wait);
+    if (wait->yields)
+        count_down(&post);
     if (wait->breath - wait->left >= xen_ticks(BREATH_US)) {
         wait->breath = wait->left;
         if (xen_platform_moved())
             return -1;
     }
     u32 most = SLEEP_US;
-    if (in_post() && !wait->port) {
+    if (wait->yields) {
         yield();
         most = SLEEP_POST_US;
     }

@@ -8,7 +8,7 @@
 #include "xenapi.h" // evtchn_port_t
 
 // Time limits in ms.
-#define XEN_LIMIT_POST     10000 // an attach or a block request, in POST
+#define XEN_LIMIT_POST     30000 // all waits for devices in POST together, as IDE's
 #define XEN_LIMIT_STATE    30000 // an attach later, and a close at any time
 #define XEN_LIMIT_IO       30000 // a block request
 #define XEN_LIMIT_STORE     5000 // a reply of xenstored
@@ -27,14 +27,16 @@ struct xenwait_s {
     u64 left;      // ticks until the deadline
     u64 breath;    // what was left when rare things were done last
     evtchn_port_t port; // announces what is waited for; 0: nothing does
+    u8 yields;     // other threads have their turn meanwhile
     u32 nap;       // how long to sleep at most now, in us: the longer a wait,
                    // the rarer its looks
 };
 
 // Start a wait of at most `ms` ms for something that is announced on `port`,
-// whose pending bit is then the wait's. Without a port (0) there is no event to
-// wait for; in POST the steps may then switch to other SeaBIOS threads, so that
-// the caller must not hold anything shared.
+// whose pending bit is then the wait's; 0: there is no event to wait for. A wait
+// of XEN_LIMIT_POST or more is one for a device: in POST it shares that time
+// with all others, and its steps switch to other SeaBIOS threads, so that the
+// caller must not hold anything shared.
 void xenwait_start(struct xenwait_s *wait, u32 ms, evtchn_port_t port);
 
 // Sleep until an event comes, or for a nap; interrupts are let in where they

@@ -37,7 +37,7 @@ receive_state(u32 id)
     int len = xenstore_receive(id, &text);
     if (len == 1 && text[0] >= '0' && text[0] <= '0' + XenbusStateReconfigured)
         return text[0] - '0';
-    return len < 0 && !strcmp(text, "ENOENT") ? XenbusStateUnknown : NO_STATE;
+    return len < 0 && xenstore_is_gone(text) ? XenbusStateUnknown : NO_STATE;
 }
 
 // Read the states of both ends with one round trip.
@@ -58,9 +58,36 @@ read_states(struct xenbus_s *bus, int *frontend, int *backend)
 #define PAUSE_MIN_US   2000
 #define PAUSE_MAX_US 200000
 
-// Wait until the backend is in one of the states `wanted`, which it is not yet.
+// Say what the backend wrote about its failure: Linux's xenbus_dev_error() puts
+// it below its own domain's "error", or the frontend's.
+static void
+print_error(struct xenbus_s *bus)
+{
+    static const char middle[] = "/backend/";
+    char dir[XENBUS_PATHSIZE + 16];
+    const char *text = NULL, *backend = bus->backend;
+    while (strlen(backend) > strlen(middle)
+           && memcmp(backend, middle, strlen(middle)))
+        backend++;
+    int len = backend - bus->backend;
+    if (strlen(backend) > strlen(middle)) {
+        memcpy(dir, bus->backend, len);
+        snprintf(dir + len, sizeof(dir) - len, "/error%s", backend);
+        text = xenstore_read(dir, "error");
+    }
+    if (!text) {
+        snprintf(dir, sizeof(dir), "error/%s", bus->node);
+        text = xenstore_read(dir, "error");
+    }
+    if (text)
+        dprintf(1, "xen: %s: backend says: %s\n", bus->name, text);
+}
+
+// Wait until the backend is in one of the states `wanted`, which it is not yet,
+// or in one of the states `final`, from which it does not get there.
 static int
-wait_backend(struct xenbus_s *bus, int wanted, u32 limit, const char *what)
+wait_backend(struct xenbus_s *bus, int wanted, int final, u32 limit
+             , const char *what)
 {
     u32 *usual = &bus->usual[__fls(wanted)], us = *usual * 3 / 4, passed = 0;
     struct xenwait_s wait;
@@ -81,10 +108,16 @@ wait_backend(struct xenbus_s *bus, int wanted, u32 limit, const char *what)
             return 0;
         }
         looks++;
-    } while (!late);
-    if (!xen_platform_moved())
+    } while (!late && !(final & (1 << state)));
+    if (xen_platform_moved())
+        return -1;
+    if (final & (1 << state))
+        dprintf(1, "xen: %s: backend does not %s (state %u)\n"
+                , bus->name, what, state);
+    else
         dprintf(1, "xen: %s: backend did not %s in %u s (state %u)\n"
                 , bus->name, what, limit / 1000, state);
+    print_error(bus);
     return -1;
 }
 
@@ -113,42 +146,33 @@ switch_state(struct xenbus_s *bus, struct xenstore_node_s *nodes, int count
  * Life of a device
  ****************************************************************/
 
-// Read what the toolstack wrote for us.
-static int
-read_backend(struct xenbus_s *bus)
-{
-    const char *path = xenstore_read(bus->node, "backend");
-    if (!path || *path != '/' || strlen(path) >= sizeof(bus->backend)) {
-        dprintf(1, "xen: %s: no usable backend path\n", bus->name);
-        return -1;
-    }
-    strtcpy(bus->backend, path, sizeof(bus->backend));
-    u64 domid;
-    if (xenstore_read_number(bus->node, "backend-id", &domid)
-        || domid >= DOMID_FIRST_RESERVED) {
-        dprintf(1, "xen: %s: no usable backend-id\n", bus->name);
-        return -1;
-    }
-    bus->domid = domid;
-    return 0;
-}
+// How often it is tried to read what the toolstack writes.
+#define FIND_TRIES 10
 
-// How often a transaction is tried.
-#define TRANSACTION_TRIES 10
-
-// Find the backend. Its path and its domain are read in one transaction, so
-// that they belong together.
+// Find the backend: its path and its domain. The path is read once more behind
+// the domain, so that they belong together; a transaction would stay open where
+// xenstored does not answer.
 static int
 find_backend(struct xenbus_s *bus)
 {
-    int tries, ret;
-    for (tries = 0; tries < TRANSACTION_TRIES; tries++) {
-        if (xenstore_begin())
+    int tries;
+    for (tries = 0; tries < FIND_TRIES; tries++) {
+        const char *path = xenstore_read(bus->node, "backend");
+        if (!path || *path != '/' || strlen(path) >= sizeof(bus->backend)) {
+            dprintf(1, "xen: %s: no usable backend path\n", bus->name);
             return -1;
-        ret = read_backend(bus);
-        int again = xenstore_end(!ret);
-        if (again <= 0)
-            return ret ?: again;
+        }
+        strtcpy(bus->backend, path, sizeof(bus->backend));
+        u64 domid;
+        if (xenstore_read_number(bus->node, "backend-id", &domid)
+            || domid >= DOMID_FIRST_RESERVED) {
+            dprintf(1, "xen: %s: no usable backend-id\n", bus->name);
+            return -1;
+        }
+        bus->domid = domid;
+        path = xenstore_read(bus->node, "backend");
+        if (path && !strcmp(path, bus->backend))
+            return 0;
     }
     dprintf(1, "xen: %s: its place in xenstore keeps changing\n", bus->name);
     return -1;
@@ -194,6 +218,53 @@ xenbus_check_free(struct xenbus_s *bus)
     return owned(bus, frontend, backend);
 }
 
+// What else a frontend may have published (blkif.h, "Frontend XenBus Nodes"): a
+// backend would believe it of the next one as well.
+static const char *const other_nodes[] = {
+    "feature-", "multi-queue-num-queues", "num-ring-pages", "queue-"
+    , "ring-page-order", "ring-ref",
+};
+
+// How many are removed at most: of queues there may be some.
+#define OTHER_NODES_MAX 64
+
+// Remove what a former owner has published besides our own nodes.
+static void
+remove_others(struct xenbus_s *bus)
+{
+    const char *names;
+    int i, len = xenstore_list(bus->node, &names), left = OTHER_NODES_MAX;
+    char name[32];
+    while (len > 0) {
+        int size = strlen(names) + 1;
+        for (i = 0; i < ARRAY_SIZE(other_nodes); i++)
+            if (size > strlen(other_nodes[i])
+                && !memcmp(names, other_nodes[i], strlen(other_nodes[i])))
+                break;
+        if (i == ARRAY_SIZE(other_nodes) || size > sizeof(name) || !left--) {
+            names += size;
+            len -= size;
+            continue;
+        }
+        memcpy(name, names, size);
+        struct xenstore_node_s node = { name };
+        if (xenstore_update(bus->node, &node, 1))
+            return;
+        // the reply has taken the place of the list
+        len = xenstore_list(bus->node, &names);
+    }
+}
+
+// Say whether somebody has used the device: a frontend has left its first state,
+// or has published a ring. A backend may be connected before any frontend is
+// there (blkif.h, "State diagram"), so its state tells nothing.
+static int
+was_used(struct xenbus_s *bus, int frontend)
+{
+    return frontend != XenbusStateInitialising
+           || xenstore_read(bus->node, ring_ref_node);
+}
+
 int
 xenbus_reset(struct xenbus_s *bus)
 {
@@ -203,18 +274,24 @@ xenbus_reset(struct xenbus_s *bus)
         dprintf(1, "xen: %s: the backend's state cannot be read\n", bus->name);
         return -1;
     }
-    if (frontend == XenbusStateInitialising && backend <= XenbusStateInitWait) {
-        if (backend == XenbusStateUnknown) {
-            dprintf(1, "xen: %s: there is no backend\n", bus->name);
-            return -1;
-        }
+    if (!was_used(bus, frontend)) {
         if (backend == XenbusStateInitWait)
             return 0;
-        // new: the backend may still wait for its hotplug script
-        return wait_backend(bus, STATE(InitWait), XEN_LIMIT_POST, "get ready");
+        if (backend == XenbusStateInitialising)
+            // new: the backend may still wait for its hotplug script
+            return wait_backend(bus, STATE(InitWait), STATE(Unknown)
+                                | STATE(Closing) | STATE(Closed)
+                                , XEN_LIMIT_POST, "get ready");
+        if (backend == XenbusStateUnknown)
+            dprintf(1, "xen: %s: there is no backend\n", bus->name);
+        else
+            dprintf(1, "xen: %s: left alone, its backend does not wait for"
+                    " a frontend (state %d)\n", bus->name, backend);
+        return -1;
     }
     dprintf(1, "xen: %s: resetting (frontend %d, backend %d)\n"
             , bus->name, frontend, backend);
+    remove_others(bus);
     if (backend == XenbusStateUnknown || backend == XenbusStateClosed)
         // the backend has nothing to let go of, and would not answer
         return xenbus_release(bus);
@@ -239,7 +316,8 @@ xenbus_connect(struct xenbus_s *bus, grant_ref_t ring_ref, evtchn_port_t port
     };
     if (switch_state(bus, nodes, 3, XenbusStateConnected))
         return -1;
-    return wait_backend(bus, STATE(Connected), limit, "connect");
+    return wait_backend(bus, STATE(Connected), STATE(Unknown) | STATE(Closing)
+                        | STATE(Closed), limit, "connect");
 }
 
 // Say whether it is our ring that the device is attached with.
@@ -281,7 +359,7 @@ xenbus_disconnect(struct xenbus_s *bus)
     if (switch_state(bus, nodes, 0, XenbusStateClosed))
         return -1;
     // a backend that is gone has let go as well
-    return wait_backend(bus, STATE(Closed) | STATE(Unknown), XEN_LIMIT_STATE
+    return wait_backend(bus, STATE(Closed) | STATE(Unknown), 0, XEN_LIMIT_STATE
                         , "close");
 }
 
@@ -294,5 +372,6 @@ xenbus_release(struct xenbus_s *bus)
     if (switch_state(bus, nodes, 3, XenbusStateInitialising))
         return -1;
     bus->closing = 0;
-    return wait_backend(bus, STATE(InitWait), XEN_LIMIT_STATE, "get ready");
+    return wait_backend(bus, STATE(InitWait), STATE(Unknown), XEN_LIMIT_STATE
+                        , "get ready");
 }

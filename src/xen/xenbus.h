@@ -24,8 +24,9 @@ struct xenbus_s {
 // Returns 0, or -1 with a message.
 int xenbus_probe(struct xenbus_s *bus, const char *class, u32 id);
 
-// POST only: bring a device that a former owner left in any state to frontend
-// Initialising and backend InitWait. Returns 0, or -1 with a message.
+// POST only: bring a device that somebody has used to frontend Initialising and
+// backend InitWait; a new one is waited for. A device that nobody has used, but
+// whose backend is past InitWait, is left alone. Returns 0, or -1 with a message.
 int xenbus_reset(struct xenbus_s *bus);
 
 // Say whether nobody owns the device (frontend Initialising, backend InitWait).
@@ -33,7 +34,8 @@ int xenbus_reset(struct xenbus_s *bus);
 int xenbus_check_free(struct xenbus_s *bus);
 
 // Publish ring and event channel, go to Connected, and wait at most `limit` ms
-// for the backend to do so. Returns 0, or -1 with a message.
+// for the backend to do so, or to go where it never does (Unknown, Closing,
+// Closed). Returns 0, or -1 with a message, and what the backend says about it.
 int xenbus_connect(struct xenbus_s *bus, grant_ref_t ring_ref
                    , evtchn_port_t port, u32 limit);
 

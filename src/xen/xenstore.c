@@ -2,7 +2,7 @@
 //
 // The ring's indices are shared and start anywhere; nothing but what a request
 // needs is ever put there, and each reply is taken off whole, so that the next
-// user of the ring finds it drained. There are no watches.
+// user of the ring finds it drained. There are no watches and no transactions.
 //
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
@@ -25,7 +25,6 @@ struct xenstore_s {
     u8 unannounced;     // requests were sent since the last notification
     u8 stalled;         // the last request was not answered in time
     u32 serial;         // of the last request
-    u32 tx_id;          // of the open transaction, or 0
     u32 rest;           // bytes left of a message that was not taken off whole
     XENSTORE_RING_IDX rest_cons; // where they come next
     char reply[XENSTORE_PAYLOAD_MAX + 1];
@@ -51,20 +50,17 @@ ring_used(XENSTORE_RING_IDX prod, XENSTORE_RING_IDX cons)
     return -1;
 }
 
-// Wait until `len` bytes (or as many as the ring holds) can be written.
-// Returns how many there are room for, or -1.
+// Wait until `len` bytes can be written, at most as many as the ring holds.
 static int
 ring_wait_room(struct xenwait_s *wait, u32 len)
 {
-    if (len > XENSTORE_RING_SIZE)
-        len = XENSTORE_RING_SIZE;
     for (;;) {
         int used = ring_used(xen_store->req_prod
                              , xen_read_once(xen_store->req_cons));
         if (used < 0)
             return -1;
         if (XENSTORE_RING_SIZE - used >= len)
-            return XENSTORE_RING_SIZE - used;
+            return 0;
         xenevtchn_notify(store->port);
         if (xenwait_step(wait)) {
             dprintf(1, "xen: xenstored does not take requests\n");
@@ -73,28 +69,17 @@ ring_wait_room(struct xenwait_s *wait, u32 len)
     }
 }
 
-// Put bytes on the ring.
-static int
-ring_write(struct xenwait_s *wait, const void *data, u32 len)
+// Copy bytes to the ring, from index `prod` on, where there is room; nobody sees
+// them before the index is published. Returns the index behind them.
+static XENSTORE_RING_IDX
+ring_put(XENSTORE_RING_IDX prod, const void *data, u32 len)
 {
-    while (len) {
-        int room = ring_wait_room(wait, 1);
-        if (room < 0)
-            return -1;
-        u32 prod = xen_store->req_prod, pos = MASK_XENSTORE_IDX(prod);
-        u32 part = XENSTORE_RING_SIZE - pos;
-        if (part > room)
-            part = room;
-        if (part > len)
-            part = len;
-        xen_mb(); // the room is there before it is used
-        memcpy(&xen_store->req[pos], data, part);
-        xen_wmb(); // the bytes are there before they are announced
-        xen_store->req_prod = prod + part;
-        data += part;
-        len -= part;
-    }
-    return 0;
+    u32 pos = MASK_XENSTORE_IDX(prod), part = XENSTORE_RING_SIZE - pos;
+    if (part > len)
+        part = len;
+    memcpy(&xen_store->req[pos], data, part);
+    memcpy(xen_store->req, data + part, len - part);
+    return prod + len;
 }
 
 // Take bytes off the ring; with a null `data` they are dropped. Whatever comes
@@ -126,8 +111,9 @@ ring_read(struct xenwait_s *wait, void *data, u32 len)
         xen_store->rsp_cons = store->rest_cons = cons + part;
         store->rest -= part;
         len -= part;
-        if (used == XENSTORE_RING_SIZE)
-            // it may have had more to say
+        xen_mb(); // whoever fills the ring from here on sees the room
+        if (xen_read_once(xen_store->rsp_prod) - cons >= XENSTORE_RING_SIZE)
+            // it was full: there may be more to say
             xenevtchn_notify(store->port);
     }
     return 0;
@@ -266,24 +252,28 @@ xenstore_send(u32 type, const char *dir, const char *name, const char *value)
     int valuelen = value ? strlen(value) : 0;
     struct xsd_sockmsg msg = {
         .type = type, .req_id = ++store->serial << 8 | type,
-        .tx_id = store->tx_id,
         .len = dirlen + (name ? 1 + namelen : 0) + 1 + valuelen,
     };
-    if (msg.len > XENSTORE_PAYLOAD_MAX) {
+    if (sizeof(msg) + msg.len > XENSTORE_RING_SIZE) {
         dprintf(1, "xen: xenstore request for %s is too long\n", dir);
         return 0;
     }
     struct xenwait_s wait;
     xenwait_start(&wait, reply_limit(), store->port);
-    // All or nothing: half a request would garble whatever is sent next.
-    if (ring_wait_room(&wait, sizeof(msg) + msg.len) < 0
-        || ring_write(&wait, &msg, sizeof(msg))
-        || ring_write(&wait, dir, dirlen)
-        || (name && (ring_write(&wait, "/", 1)
-                     || ring_write(&wait, name, namelen)))
-        || ring_write(&wait, "", 1)
-        || ring_write(&wait, value, valuelen))
+    if (ring_wait_room(&wait, sizeof(msg) + msg.len))
         return 0;
+    xen_mb(); // the room is there before it is used
+    XENSTORE_RING_IDX prod = ring_put(xen_store->req_prod, &msg, sizeof(msg));
+    prod = ring_put(prod, dir, dirlen);
+    if (name) {
+        prod = ring_put(prod, "/", 1);
+        prod = ring_put(prod, name, namelen);
+    }
+    prod = ring_put(prod, "", 1);
+    prod = ring_put(prod, value, valuelen);
+    // A domain that is saved in the middle leaves no half of a request.
+    xen_wmb(); // the bytes are there before they are announced
+    xen_store->req_prod = prod;
     store->unannounced = 1;
     return msg.req_id;
 }
@@ -339,6 +329,12 @@ xenstore_read(const char *dir, const char *name)
     return request(XS_READ, dir, name, NULL, &reply) < 0 ? NULL : reply;
 }
 
+int
+xenstore_is_gone(const char *error)
+{
+    return !strcmp(error, "ENOENT") || !strcmp(error, "EACCES");
+}
+
 // Convert a text of `len` bytes that is a decimal number and nothing else, of
 // at most 18 digits, which no 64-bit number overflows.
 static int
@@ -363,7 +359,7 @@ xenstore_read_number(const char *dir, const char *name, u64 *value)
 {
     const char *text;
     int len = request(XS_READ, dir, name, NULL, &text);
-    if (len < 0 && !strcmp(text, "ENOENT"))
+    if (len < 0 && xenstore_is_gone(text))
         return 1;
     return parse_number(text, len, value);
 }
@@ -372,7 +368,7 @@ int
 xenstore_list(const char *dir, const char **names)
 {
     int len = request(XS_DIRECTORY, dir, NULL, NULL, names);
-    if (len < 0 && !strcmp(*names, "ENOENT"))
+    if (len < 0 && xenstore_is_gone(*names))
         return 0;
     return len;
 }
@@ -391,7 +387,7 @@ xenstore_update(const char *dir, const struct xenstore_node_s *nodes, int count)
     for (i = 0; i < count; i++) {
         const char *error;
         if (xenstore_receive(ids[i], &error) >= 0
-            || (!nodes[i].value && !strcmp(error, "ENOENT")))
+            || (!nodes[i].value && xenstore_is_gone(error)))
             continue;
         ret = -1;
         if (!*error)
@@ -401,36 +397,4 @@ xenstore_update(const char *dir, const struct xenstore_node_s *nodes, int count)
                 , dir, nodes[i].name, error);
     }
     return ret;
-}
-
-int
-xenstore_begin(void)
-{
-    const char *text;
-    u64 tx_id;
-    // the reply is a number with a NUL
-    int len = request(XS_TRANSACTION_START, "", NULL, NULL, &text);
-    if (len < 1 || text[len - 1] || parse_number(text, len - 1, &tx_id)) {
-        if (len >= 0 || *text)
-            dprintf(1, "xen: no xenstore transaction (%s)\n", text);
-        return -1;
-    }
-    store->tx_id = tx_id;
-    return 0;
-}
-
-int
-xenstore_end(int commit)
-{
-    const char *reply;
-    int len = request(XS_TRANSACTION_END, commit ? "T" : "F", NULL, NULL
-                      , &reply);
-    store->tx_id = 0;
-    if (len >= 0)
-        return 0;
-    if (!strcmp(reply, "EAGAIN"))
-        return 1;
-    if (*reply)
-        dprintf(1, "xen: xenstore transaction failed (%s)\n", reply);
-    return -1;
 }

@@ -59,13 +59,8 @@ int xenstore_list(const char *dir, const char **names);
 int xenstore_update(const char *dir, const struct xenstore_node_s *nodes
                     , int count);
 
-// Begin a transaction: the requests that follow see one state of the store, and
-// what they write is seen by others at once, at the end. Returns 0, or -1 with
-// a message.
-int xenstore_begin(void);
-
-// End it. Returns 0 if it took effect (or was not to be committed), 1 if it has
-// to be done again from the beginning (EAGAIN), or -1 with a message.
-int xenstore_end(int commit);
+// Say whether an error reply means that a node is not there. The C xenstored
+// hides a node from a domain, by EACCES, when also its directory is gone.
+int xenstore_is_gone(const char *error);
 
 #endif // xenstore.h

@@ -34,11 +34,18 @@ sim_prepare(void)
 }
 
 void
+sim_post_setup(void)
+{
+    xen_setup();
+    xen_block_setup();
+}
+
+void
 sim_boot_unchecked(void)
 {
     if (!prepared)
         sim_prepare();
-    xenblk_setup();
+    sim_post_setup();
     twins_register();
     sim_post = 0;
 }
@@ -48,7 +55,7 @@ sim_boot(void)
 {
     if (!prepared)
         sim_prepare();
-    xenblk_setup();
+    sim_post_setup();
     twins_register();
     sim_check_clean();
     sim_post = 0;

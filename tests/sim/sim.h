@@ -500,6 +500,9 @@ extern u32 sim_port_accesses;
 // Start everything, up to the moment before POST.
 void sim_prepare(void);
 
+// What POST calls of the layer, in its order.
+void sim_post_setup(void);
+
 // Prepare unless that was done, run POST, and check that no trace is left.
 void sim_boot(void);
 

@@ -705,7 +705,7 @@ odd_frontend(int n)
     else
         store_rm(node);
     u64 begin = sim_now;
-    xenblk_setup();
+    sim_post_setup();
     sim_post = 0;
     check_true(!sim_drive(be));
     check_true(sim_now - begin < 12 * SECOND);
@@ -747,7 +747,7 @@ TEST(list_with_names_that_are_no_disks_is_read_all_the_same)
     sim_prepare();
     for (i = 0; i < ARRAY_SIZE(names); i++)
         store_printf("1", "/local/domain/7/device/vbd/%s/state", names[i]);
-    xenblk_setup();
+    sim_post_setup();
     check_equal(sim_drive_count, 1);
     check_true(sim_drive(be));
 }
@@ -761,7 +761,7 @@ TEST(list_that_fills_a_whole_message_is_read)
     for (i = 0; i < 255; i++)
         store_printf("", "/local/domain/7/device/vbd/disk%011u", i);
     store_printf("", "/local/domain/7/device/vbd/123456789");
-    xenblk_setup();
+    sim_post_setup();
     check_equal(sim_drive_count, 1);
 }
 

@@ -40,7 +40,7 @@ TEST(post_without_xen_does_nothing)
 {
     sim_xen = 0;
     sim_start();
-    xenblk_setup();
+    sim_post_setup();
     check_equal(hv.hypercalls, 0);
     check_equal(sim_mallocs, 0);
     check_equal(sim_drive_count, 0);
@@ -117,7 +117,7 @@ TEST(post_attaches_to_all_disks_at_the_same_time)
     for (i = 0; i < 16; i++)
         sim_disk(XVDA + i * 16)->latency = 500 * MS;
     sim_start();
-    xenblk_setup();
+    sim_post_setup();
     check_equal(sim_drive_count, 16);
     // only the reads are one after the other
     if (sim_now > 12 * SECOND)
@@ -519,7 +519,7 @@ TEST(cd_without_a_medium_is_skipped_without_a_wait)
     aio->params = "aio:";
     empty->absent = aio->absent = 1;
     sim_start();
-    xenblk_setup();
+    sim_post_setup();
     check_true(sim_now < 1 * SECOND);
     check_equal(sim_drive_count, 1);
     check_true(sim_drive(be));
@@ -640,7 +640,7 @@ TEST(twins_are_kept_without_xen)
 {
     sim_xen = 0;
     sim_start();
-    xenblk_setup();
+    sim_post_setup();
     check_equal(covers(DTYPE_ATA, 0, 262144), 0);
     check_equal(xenblk_covers_lsi(0, 0), 0);
 }

@@ -73,7 +73,7 @@ count_post(int n)
 static void
 refill_once(int n)
 {
-    accesses_left = n * 3;
+    accesses_left = n * 9;
     turns = 1;
     post_with_long_value(run_store);
 }
@@ -93,7 +93,7 @@ TEST(store_that_refills_the_ring_at_any_instruction_is_not_waited_for)
                     , -1, 0);
     check_each(1, count_post);
     check_true(*accesses > 20);
-    check_each(1500 / 3, refill_once);
+    check_each(1500 / 9, refill_once);
     check_each(1500 / 40, refill_often);
 }
 

@@ -12,6 +12,7 @@ open_store(void)
     // a frontend's directory that it may write to
     store_write("/local/domain/7/device/vbd/1", "");
     check_equal(xen_platform_init(), 0);
+    check_equal(xen_session_setup(), 0);
     check_equal(xenstore_setup(), 0);
     check_equal(xenstore_open(), 0);
 }
@@ -296,7 +297,7 @@ TEST(store_transaction_that_always_conflicts_makes_the_disk_fail)
     struct backend *be = sim_disk(51776);
     sim_prepare();
     store.conflicts = -1;
-    xenblk_setup();
+    sim_post_setup();
     check_true(!sim_drive(be));
     check_true(sim_now < 20 * SECOND);
     check_true(sim_logged("xen: xvde: its place in xenstore keeps changing"));
@@ -391,6 +392,7 @@ strays(int n)
     }
     sim_pass(MS);
     check_equal(xen_platform_init(), 0);
+    check_equal(xen_session_setup(), 0);
     check_equal(xenstore_setup(), 0);
     store_write("/x/a", "first");
     check_equal(xenstore_open(), 0);
@@ -415,6 +417,7 @@ broken_stray(int n)
     store_raw(stray, first);
     sim_pass(MS);
     check_equal(xen_platform_init(), 0);
+    check_equal(xen_session_setup(), 0);
     check_equal(xenstore_setup(), 0);
     store_write("/x/a", "first");
     check_equal(xenstore_open(), 0);
@@ -569,6 +572,32 @@ TEST(store_that_was_stopped_for_a_while_is_used_again)
     close_store();
 }
 
+// Requests pile up in the ring until one finds no room: nothing of it is there for
+// xenstored when it goes on.
+static void
+no_room(int n)
+{
+    int i;
+    store.index = n * 37;
+    open_store();
+    store_write("/x/a", "first");
+    store.stopped_until = sim_now + 300 * SECOND;
+    for (i = 0; i < 30; i++)
+        check_true(!xenstore_read("/x", long_text(80 + n)));
+    check_true(sim_logged("xenstored does not take requests"));
+    check_true(sim_now < store.stopped_until);
+    sim_pass(300 * SECOND);
+    xenstore_close();
+    check_equal(xenstore_open(), 0);
+    check_string(xenstore_read("/x", "a"), "first");
+    close_store();
+}
+
+TEST(store_request_that_finds_no_room_leaves_nothing_of_itself)
+{
+    check_each(30, no_room);
+}
+
 TEST(store_that_answers_after_four_seconds_is_waited_for)
 {
     open_store();
@@ -595,6 +624,7 @@ TEST(store_that_reconnects_is_waited_for)
     sim_prepare();
     hv.store->connection = XENSTORE_RECONNECT;
     check_equal(xen_platform_init(), 0);
+    check_equal(xen_session_setup(), 0);
     check_equal(xenstore_setup(), 0);
     sim_at(sim_now + 3 * SECOND, connected, NULL);
     check_equal(xenstore_open(), 0);
@@ -610,6 +640,7 @@ TEST(store_that_reconnects_for_ever_is_given_up)
     sim_prepare();
     hv.store->connection = XENSTORE_RECONNECT;
     check_equal(xen_platform_init(), 0);
+    check_equal(xen_session_setup(), 0);
     check_equal(xenstore_setup(), 0);
     check_equal(xenstore_open(), -1);
     check_true(sim_now < 6 * SECOND);
@@ -622,6 +653,7 @@ TEST(store_without_the_feature_is_not_asked_about_a_reconnection)
     sim_prepare();
     hv.store->connection = 0x12345678;
     check_equal(xen_platform_init(), 0);
+    check_equal(xen_session_setup(), 0);
     check_equal(xenstore_setup(), 0);
     check_equal(xenstore_open(), 0);
     close_store();
@@ -678,6 +710,7 @@ TEST(store_port_keeps_the_mask_that_it_had)
     hv.info->evtchn_mask[0] |= 1 << hv.store_port;
     sim_prepare();
     check_equal(xen_platform_init(), 0);
+    check_equal(xen_session_setup(), 0);
     check_equal(xenstore_setup(), 0);
     check_equal(xenstore_open(), 0);
     check_true(hv.info->evtchn_mask[0] & 1 << hv.store_port);
@@ -690,7 +723,7 @@ TEST(domain_without_a_store_gets_no_disk)
     sim_disk(51776);
     sim_prepare();
     hv.store_pfn = 0;
-    xenblk_setup();
+    sim_post_setup();
     check_equal(sim_drive_count, 0);
     check_true(sim_logged("xen: no xenstore"));
 }
@@ -700,7 +733,7 @@ TEST(grant_table_of_version_2_is_not_touched)
     sim_disk(51776);
     sim_prepare();
     hv.grant_version = 2;
-    xenblk_setup();
+    sim_post_setup();
     check_equal(sim_drive_count, 0);
     check_true(sim_logged("xen: grant table is version 2"));
     check_true(!hv.guest_grants);

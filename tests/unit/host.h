@@ -16,9 +16,11 @@
 #include "gnttab.h" // XENGRANT_REFS
 #include "handover.h" // CMD_XEN_CLOSE
 #include "platform.h" // xen_alloc
+#include "session.h" // xen_platform_moved
 #include "vdev.h" // xenvdev_decode
 #include "wait.h" // XEN_LIMIT_POST
 #include "xenpv.h" // DTYPE_XEN
+#include "xenstore.h" // xenstore_open
 
 #undef memcpy
 
