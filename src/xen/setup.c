@@ -23,7 +23,7 @@ xen_setup(void)
     if (xen_platform_init())
         return;
     xentick_setup();
-    is_ready = !xen_session_setup() && !xenstore_setup();
+    is_ready = !xenstore_setup() && !xen_session_setup();
 }
 
 void

@@ -53,6 +53,9 @@
 // Polls for a key, with nothing but polls between them, before they begin to sleep.
 #define POLLS_AWAKE       100
 
+// Waits, of 55 ms at most, between two looks at what dom0 asks for.
+#define CONTROL_WAITS     18
+
 // TSC ticks of a BIOS tick, and of a microsecond.
 u32 XenTickLen VARFSEG;
 u16 XenTscMhz VARFSEG;
@@ -62,8 +65,9 @@ u64 XenTickDue VARLOW;
 // Seconds since 1970 at the time XenClockTsc.
 u32 XenClockSec VARLOW;
 u64 XenClockTsc VARLOW;
-// The timer is armed; a program may have it armed; polls for a key so far.
+// The timer is armed; a program may have it armed; polls for a key, and waits so far.
 u8 XenTickArmed VARLOW, XenTickFree VARLOW, XenTickPolls VARLOW;
+u8 XenTickWaits VARLOW;
 
 
 /****************************************************************
@@ -220,6 +224,21 @@ xentick_may_sleep(void)
         return 1;
     SET_LOW(XenTickFree, 1);
     return tick_arm();
+}
+
+void
+xentick_control(void)
+{
+    if (!CONFIG_XEN_PVH)
+        return;
+    u8 waits = GET_LOW(XenTickWaits) + 1;
+    SET_LOW(XenTickWaits, waits % CONTROL_WAITS);
+    if (waits < CONTROL_WAITS)
+        return;
+    if (MODESEGMENT)
+        call32(xen_control32, 0, 0);
+    else
+        xen_control32(0);
 }
 
 void

@@ -109,6 +109,11 @@ int xentick_may_sleep(void);
 // yield_toirq() may sleep in this mode.
 #define XENTICK_SLEEPS (CONFIG_XEN_PVH && (MODE16 || !MODESEGMENT))
 
+// The BIOS is about to wait, for a key or a time, on a stack of its own: see from time
+// to time what dom0 asks for. In control.c what 16-bit code calls.
+void xentick_control(void);
+u32 xen_control32(u32 unused);
+
 // A program has asked for a key in vain.
 void xentick_nokey(void);
 
