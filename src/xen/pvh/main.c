@@ -3,6 +3,8 @@
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
 #include <stdint.h> // uint32_t
+// SCHEDOP_* by their own hypercall
+#define __XEN_INTERFACE_VERSION__ 0x00040900
 #define xen_mb() __sync_synchronize()
 #define xen_rmb() __sync_synchronize()
 #define xen_wmb() __sync_synchronize()
