@@ -3,6 +3,8 @@
 #   make              build out/bios-xenpv.bin
 #   make run          boot Linux from a PV disk on a real Xen (DISK=image: your own disk)
 #   make shell        the same Xen with a shell in dom0
+#                     RELEASE=trixie: the Xen and Linux of that Debian, here and for all tests on
+#                     Xen, instead of those of this machine's release
 #   make check        all tests
 #   make bench        all measurements, about an hour; writes docs/benchmarks.md
 #   make model        the proofs of the attach protocol alone

@@ -10,7 +10,7 @@ import subprocess
 import time
 
 import dom0
-from debian import HERE, LabError, Step, command, key, versions
+from debian import HERE, LabError, Step, command, key
 
 LOGS = HERE.parent.parent / "out" / "lab"
 MEMORY_MB = 2048
@@ -178,9 +178,8 @@ class Machine:
         self.process.wait()
 
 
-def save(directory, store):
+def save(directory, image, store):
     """Boot dom0 with this xenstored and save the machine's state in directory."""
-    image = dom0.image()
     command(["cp", "--sparse=always", "--reflink=auto", image / "root.img", directory / "root.img"])
     memory = directory / "memory"
     with Step("3/3 dom0: first boot", 30):
@@ -207,16 +206,17 @@ def machine_options(memory, share):
             f"memory-backend-file,id=memory,size={MEMORY_MB}M,mem-path={memory},share={share}"]
 
 
-def saved(store="oxenstored"):
+def saved(store="oxenstored", release=None):
     """The directory with a booted machine's root.img, memory and state; makes it if need be."""
-    image = dom0.image()
-    name = key(image.name, HERE / "machine.py", store, versions(["qemu-system-x86"]))
-    return dom0.cached("saved", name, lambda directory: save(directory, store))
+    image = dom0.image(release)
+    qemu = command(["qemu-system-x86_64", "--version"])
+    name = key(image.name, HERE / "machine.py", store, qemu)
+    return dom0.cached("saved", name, lambda directory: save(directory, image, store))
 
 
-def resume(name, store="oxenstored"):
+def resume(name, store="oxenstored", release=None):
     """A Machine with a booted dom0 whose agent answers; its logs are in out/lab/NAME."""
-    directory = saved(store)
+    directory = saved(store, release)
     with open(directory / "state", "rb") as state:
         machine = Machine(name, directory, [
             *machine_options(directory / "memory", "off"),

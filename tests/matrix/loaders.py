@@ -15,7 +15,7 @@ import typing
 
 import dom0
 import images
-from debian import Step, command, key, unpack, versions
+from debian import Step, command, key
 
 HERE = pathlib.Path(__file__).resolve().parent
 PACKAGES = ["grub-pc-bin", "grub-common", "grub-legacy", "syslinux", "syslinux-common", "extlinux",
