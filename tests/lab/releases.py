@@ -107,3 +107,7 @@ def chosen():
     if suite not in RELEASES:
         raise LabError(f"the lab knows no release {suite}: RELEASE={' or '.join(RELEASES)}")
     return RELEASES[suite]
+
+
+if __name__ == "__main__":      # the others, for the Makefile
+    print(*(suite for suite in RELEASES if suite != chosen().suite))
