@@ -10,6 +10,7 @@
 #   make bench        all measurements, about an hour; writes docs/benchmarks.md
 #   make model        the proofs of the attach protocol alone
 #   make matrix       every boot loader in every mode, half an hour; writes docs/boot-matrix.md
+#   make deb          the Debian package, out/seabios-xenpv_VERSION_all.deb
 #   make install      copy the blob to $(DESTDIR)$(PREFIX)/lib/seabios-xenpv
 #   make clean        remove out/ (downloads stay in ~/.cache/seabios-xenpv)
 #
@@ -41,7 +42,7 @@ BUILD_SEABIOS = +$(MAKE) --no-print-directory -C $(TREE) \
 all: $(BLOB)
 
 .PHONY: all run shell bench matrix check check-host check-build check-seabios check-guests \
-    check-lab check-releases check-slow check-fresh model coverage mutate fuzz install clean FORCE
+    check-lab check-releases check-slow check-fresh model coverage mutate fuzz install deb clean FORCE
 .DELETE_ON_ERROR:
 
 
@@ -72,7 +73,8 @@ $(OUT)/origin $(OUT)/settings: FORCE
 	@mkdir -p $(OUT)
 	@printf '%s\n' $(text) | cmp -s - $@ || printf '%s\n' $(text) >$@
 
-# Debian packages that are missing: packages-build, packages-host, packages-lab, packages-bench
+# Debian packages that are missing: packages-build, packages-host, packages-lab, packages-bench,
+# packages-deb
 packages-%: FORCE
 	@tests/lab/packages $*
 
@@ -170,6 +172,22 @@ install: $(BLOB)
 	@echo 'For the HVM guests that are to boot from PV disks, in xl.cfg:'
 	@echo '    bios = "seabios"'
 	@echo '    bios_path_override = "$(PREFIX)/lib/seabios-xenpv/bios-xenpv.bin"'
+
+# The Debian package, built in a copy of what it is made of
+SOURCES = Makefile Kconfig.xen configs patches scripts src debian docs/seabios-xenpv.7 \
+    tests/lab/packages
+DEB = $(OUT)/seabios-xenpv_$(VERSION)_all.deb
+
+deb: $(DEB)
+
+$(DEB): $(BLOB) $(shell find $(SOURCES) -type f) | packages-deb
+	rm -rf $(OUT)/deb
+	mkdir -p $(OUT)/deb/source
+	cp -r --parents $(SOURCES) $(OUT)/deb/source
+	cd $(OUT)/deb/source && env -u MAKEFLAGS -u MAKELEVEL -u OUT \
+	    dpkg-buildpackage -b -us -uc >../log 2>&1 || { cat ../log; exit 1; }
+	mv $(OUT)/deb/$(@F) $@
+	rm -rf $(OUT)/deb
 
 clean:
 	rm -rf $(OUT)
