@@ -86,6 +86,7 @@ def build(project, name, old, new, settings=""):
 
 # The devices after the last int13
 
+@pytest.mark.release
 @pytest.mark.parametrize("backends", [BACKENDS, BACKENDS[::-1]])
 def test_strict_os_takes_the_disks_without_a_hint(take_over, blob, backends):
     guest = take_over(blob, backends)
@@ -166,6 +167,7 @@ STALE = {
 }
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_post_gets_a_disk_out_of_each_state_or_says_why_not(lab, blob, guest_disk, backend):
     stale = dict(zip(["xvde", "xvdf", "xvdg", "xvdh", "xvdi", "xvdj", "xvdk", "xvdl"],

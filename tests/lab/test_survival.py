@@ -112,6 +112,7 @@ def moved(guest):
     return any("the domain has moved, once more" in line for line in layer_lines(guest))
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("backend", ONLY)
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_save_and_restore(lab, blob, guest_disk, backend, moment):
