@@ -133,7 +133,7 @@ check-lab: $(BLOB) | packages-lab
 # Some of that on the Xen of the other Debian releases
 check-releases: $(BLOB) | packages-lab
 	status=0; for release in `/usr/bin/python3 -B tests/lab/releases.py`; do \
-	    RELEASE=$$release $(PYTEST:pytest.xml=$$release.xml) -n 2 --dist loadfile \
+	    export RELEASE=$$release; $(PYTEST:pytest.xml=$$release.xml) -n 2 --dist loadfile \
 	        -m "release and not slow" tests/lab || status=1; done; exit $$status
 
 # What the host tests reach of the layer; a break of it in a hundred ways; new inputs

@@ -167,7 +167,6 @@ STALE = {
 }
 
 
-@pytest.mark.release
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_post_gets_a_disk_out_of_each_state_or_says_why_not(lab, blob, guest_disk, backend):
     stale = dict(zip(["xvde", "xvdf", "xvdg", "xvdh", "xvdi", "xvdj", "xvdk", "xvdl"],
