@@ -3,10 +3,14 @@
 #   make              build out/bios-xenpv.bin
 #   make run          boot Linux from a PV disk on a real Xen (DISK=image: your own disk)
 #   make shell        the same Xen with a shell in dom0
+#                     RELEASE=trixie: the Xen and Linux of that Debian, here and for all tests on
+#                     Xen, instead of those of this machine's release
 #   make check        all tests
+#   make check-fresh  `make run` on a new minimal Debian of each release
 #   make bench        all measurements, about an hour; writes docs/benchmarks.md
 #   make model        the proofs of the attach protocol alone
 #   make matrix       every boot loader in every mode, half an hour; writes docs/boot-matrix.md
+#   make deb          the Debian package, out/seabios-xenpv_VERSION_all.deb
 #   make install      copy the blob to $(DESTDIR)$(PREFIX)/lib/seabios-xenpv
 #   make clean        remove out/ (downloads stay in ~/.cache/seabios-xenpv)
 #
@@ -38,7 +42,7 @@ BUILD_SEABIOS = +$(MAKE) --no-print-directory -C $(TREE) \
 all: $(BLOB)
 
 .PHONY: all run shell bench matrix check check-host check-build check-seabios check-guests \
-    check-lab check-slow model coverage mutate fuzz install clean FORCE
+    check-lab check-releases check-slow check-fresh model coverage mutate fuzz install deb clean FORCE
 .DELETE_ON_ERROR:
 
 
@@ -69,7 +73,8 @@ $(OUT)/origin $(OUT)/settings: FORCE
 	@mkdir -p $(OUT)
 	@printf '%s\n' $(text) | cmp -s - $@ || printf '%s\n' $(text) >$@
 
-# Debian packages that are missing: packages-build, packages-host, packages-lab, packages-bench
+# Debian packages that are missing: packages-build, packages-host, packages-lab, packages-bench,
+# packages-deb
 packages-%: FORCE
 	@tests/lab/packages $*
 
@@ -77,7 +82,7 @@ packages-%: FORCE
 ################ Running it
 
 # the blob for tests/lab and tests/guests
-run shell check-guests check-lab check-slow: export BIOS = $(abspath $(BLOB))
+run shell check-guests check-lab check-releases check-slow: export BIOS = $(abspath $(BLOB))
 
 run: $(BLOB) | packages-lab
 	@tests/lab/run $(DISK)
@@ -94,7 +99,7 @@ PYTEST = mkdir -p $(OUT); /usr/bin/python3 -B -m pytest -q -rs --tb=short -p no:
 
 check: | packages-build packages-host packages-lab
 	+@MAKE="$(MAKE)" tests/check $(RESULTS) \
-	    check-host check-build check-seabios check-guests check-lab
+	    check-host check-build check-seabios check-guests check-lab check-releases
 
 # The layer's own code on this machine, without Xen
 check-host: $(BLOB) | packages-host
@@ -111,7 +116,7 @@ model: | packages-host
 
 # This Makefile, with the default SeaBIOS
 check-build: | packages-build packages-lab
-	$(PYTEST) tests/build/test_make.py tests/build/test_budgets.py
+	$(PYTEST) tests/build/test_make.py tests/build/test_budgets.py tests/build/test_manual.py
 
 # The patches and the layer on the SeaBIOS of several Debian releases
 check-seabios: | packages-build packages-lab
@@ -124,6 +129,12 @@ check-guests: $(BLOB) | packages-lab
 # The blob on a real Xen: two labs at a time, each has one CPU
 check-lab: $(BLOB) | packages-lab
 	$(PYTEST) -n 2 --dist loadfile -m "not slow" tests/lab
+
+# Some of that on the Xen of the other Debian releases
+check-releases: $(BLOB) | packages-lab
+	status=0; for release in `/usr/bin/python3 -B tests/lab/releases.py`; do \
+	    export RELEASE=$$release; $(PYTEST:pytest.xml=$$release.xml) -n 2 --dist loadfile \
+	        -m "release and not slow" tests/lab || status=1; done; exit $$status
 
 # What the host tests reach of the layer; a break of it in a hundred ways; new inputs
 coverage: $(BLOB) | packages-host
@@ -144,6 +155,10 @@ fuzz: $(BLOB) | packages-host
 check-slow: $(BLOB) | packages-lab
 	$(PYTEST) -m slow tests/lab
 
+# `make run` on new minimal systems of each release, from nothing; not a part of `check`
+check-fresh: | packages-lab
+	@tests/lab/fresh
+
 # What each boot loader leaves behind; not a part of `check`
 matrix: | packages-build packages-lab
 	@tests/matrix/run
@@ -161,6 +176,22 @@ install: $(BLOB)
 	@echo 'For the HVM guests that are to boot from PV disks, in xl.cfg:'
 	@echo '    bios = "seabios"'
 	@echo '    bios_path_override = "$(PREFIX)/lib/seabios-xenpv/bios-xenpv.bin"'
+
+# The Debian package, built in a copy of what it is made of
+SOURCES = Makefile Kconfig.xen configs patches scripts src debian docs/seabios-xenpv.7 \
+    tests/lab/packages
+DEB = $(OUT)/seabios-xenpv_$(VERSION)_all.deb
+
+deb: $(DEB)
+
+$(DEB): $(BLOB) $(shell find $(SOURCES) -type f) | packages-deb
+	rm -rf $(OUT)/deb
+	mkdir -p $(OUT)/deb/source
+	cp -r --parents $(SOURCES) $(OUT)/deb/source
+	cd $(OUT)/deb/source && env -u MAKEFLAGS -u MAKELEVEL -u OUT \
+	    dpkg-buildpackage -b -us -uc >../log 2>&1 || { cat ../log; exit 1; }
+	mv $(OUT)/deb/$(@F) $@
+	rm -rf $(OUT)/deb
 
 clean:
 	rm -rf $(OUT)

@@ -25,6 +25,7 @@ from lab import BLOB, Lab       # noqa: E402
 def pytest_configure(config):
     """Tests of minutes are marked with @pytest.mark.slow: `make check-slow` runs these."""
     config.addinivalue_line("markers", "slow: not in check-lab, but in check-slow")
+    config.addinivalue_line("markers", "release: also in check-releases, on the other releases")
 
 
 @pytest.fixture(scope="session", autouse=True)

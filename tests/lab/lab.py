@@ -75,11 +75,15 @@ class Lab:
         self.numbers = itertools.count()
 
     @classmethod
-    def start(cls, name, store="oxenstored"):
-        """Resume a lab whose logs go to out/lab/NAME; store: oxenstored or xenstored (C)."""
+    def start(cls, name, store="oxenstored", release=None, size="small"):
+        """Resume a lab whose logs go to out/lab/NAME.
+
+        store: oxenstored or xenstored (C). release: dom0's, default releases.chosen(). size: of
+        machine.SIZES.
+        """
         lock = lock_logs(name)
         try:
-            return cls(machine.resume(name, store), lock)
+            return cls(machine.resume(name, store, release, size), lock)
         except BaseException:
             lock.close()
             raise

@@ -52,6 +52,7 @@ def test_disks_have_bios_numbers_in_the_order_of_their_names(lab, blob, guest_di
     }
 
 
+@pytest.mark.release
 def test_disk_with_an_emulated_twin_is_one_drive_and_read_through_the_pv_backend(
         lab, blob, guest_disk):
     kinds = {"xvda": "phy", "hdb": "phy", "xvdc": "qdisk", "sdd": "phy"}

@@ -86,6 +86,7 @@ def build(project, name, old, new, settings=""):
 
 # The devices after the last int13
 
+@pytest.mark.release
 @pytest.mark.parametrize("backends", [BACKENDS, BACKENDS[::-1]])
 def test_strict_os_takes_the_disks_without_a_hint(take_over, blob, backends):
     guest = take_over(blob, backends)
