@@ -41,6 +41,12 @@ def blob():
     return path
 
 
+@pytest.fixture(params=["xenpv", pytest.param("stock", marks=pytest.mark.slow)])
+def either_bios(request, blob):
+    """The blob; and, in a slow test of the test itself, None for the stock BIOS of dom0."""
+    return blob if request.param == "xenpv" else None
+
+
 @pytest.fixture(scope="module", name="module_lab")
 def one_lab_for_a_module(request):
     """The lab that all tests of a module share; its logs are in out/lab/MODULE."""
