@@ -91,7 +91,11 @@ def as_stock(trial, bios, **options):
     stock = trial.run(None)
     assert stock[0].startswith("SCRIPT dl=80")
     for broken in options.get("broken", [()]):
-        assert trial.run(bios, broken) == stock, f"PV ways broken: {broken}"
+        ours = trial.run(bios, broken)
+        differences = [f"{mark}{line}" for mark, lines, others in
+                       (("-", stock, ours), ("+", ours, stock))
+                       for line in lines if line not in others]
+        assert ours == stock, "\n".join([f"PV ways broken: {broken}", *differences])
 
 
 def test_ide_and_lsi_disks(lab, blob, programs, tmp_path):
