@@ -10,8 +10,7 @@ def calls(lab, guest_disk, bios, vdevs):
     guest = create(lab, disks, bios)
     start(guest)
     lines = ending(guest)
-    guest.destroy()
-    guest.wait_end()
+    lab.clean()
     assert lines[-1] == "TEST PASS vm86", lines
     return [line for line in lines if line.startswith("VM86 ")]
 

@@ -1,0 +1,142 @@
+"""CD drives give what they give with the stock BIOS: media that come and go, and small ones."""
+
+import re
+
+import pytest
+
+import pattern
+from lab import xl_disk
+from script import FIRST_CD, Log, Script
+from test_cd import el_torito, CATALOG, IMAGE
+from trial import create, ending, start
+
+BLOCKS = 2000
+CD = FIRST_CD
+
+
+@pytest.fixture(name="media")
+def two_media(lab, tmp_path):
+    """Two CDs in dom0, of the pattern's generations 1 and 2; the second is longer."""
+    devices = []
+    for generation in 1, 2:
+        path = tmp_path / f"{generation}.iso"
+        count = 4 * BLOCKS * generation
+        path.write_bytes(b"".join(pattern.sector(lba, generation) for lba in range(count)))
+        devices.append(lab.attach(path, readonly=True))
+    return devices
+
+
+def exchange(lab, bios, programs, tmp_path, media):
+    """Read, eject, read, insert, read, as a user at a loader's prompt does.
+
+    Returns a list for the reads at each of the three: (whether the last of them failed, what the
+    first sector was).
+    """
+    script = Script()
+    keys, reads = [], []
+    for _ in range(3):
+        keys.append(script.key())
+        # 5 s between two: the first may say that the medium has changed
+        for block in 16, 16, 17, 1000:
+            reads.append(script.read(CD, block, 3))
+        script.wait(3)
+        reads.append(script.read(CD, 16, 3))
+    keys.append(script.key())
+    reads.append(script.read(CD, BLOCKS + 100, 2))      # only the second medium has it
+    image = script.image(tmp_path / f"{bool(bios)}.raw", programs)
+    guest = create(lab, [xl_disk(lab.attach(image), "xvda"),
+                         xl_disk(media[0], "hdc", access="ro", backend="qdisk", devtype="cdrom")],
+                   bios)
+    start(guest)
+    actions = ["", "xl cd-eject {} hdc", f"xl cd-insert {{}} hdc {media[1]}", ""]
+    for key, action in zip(keys, actions):
+        guest.wait_line(f"^KEY {key:04x}$", 120)
+        if action:
+            lab.run(action.format(guest.domid))
+        guest.press("ret")
+    log = Log(ending(guest))
+    guest.destroy()
+    guest.wait_end()
+    assert not log.failures()
+    return [(bool(log[number].bad), log[number].saw[:1]) for number in reads[4:15:5] + reads[-1:]]
+
+
+def test_a_cd_that_is_exchanged_at_a_prompt(lab, blob, programs, tmp_path, media):
+    """What was in the cache is gone as well."""
+    stock = exchange(lab, None, programs, tmp_path, media)
+    assert [failed for failed, _ in stock] == [False, True, False, False], stock
+    assert [saw[0][2] for failed, saw in stock if not failed] == ["g0001", "g0002", "g0002"]
+    assert exchange(lab, blob, programs, tmp_path, media) == stock
+
+
+def test_an_empty_drive_into_which_a_cd_is_put(lab, blob, programs, tmp_path, media):
+    """After POST; as with the stock BIOS, whatever that gives."""
+    seen = []
+    for bios in None, blob:
+        script = Script()
+        first = script.read(CD, 16)
+        key = script.key()
+        reads = [script.read(CD, 16, 3) for _ in range(3)]
+        image = script.image(tmp_path / f"{bool(bios)}.raw", programs)
+        guest = create(lab, [xl_disk(lab.attach(image), "xvda"),
+                             "format=empty,devtype=cdrom,access=ro,vdev=hdc"], bios)
+        start(guest)
+        guest.wait_line(f"^KEY {key:04x}$", 120)
+        lab.run(f"xl cd-insert {guest.domid} hdc {media[0]}")
+        guest.press("ret")
+        log = Log(ending(guest))
+        guest.destroy()
+        guest.wait_end()
+        assert not log.failures()
+        seen.append([(log[number].ah, log[number].saw) for number in [first, *reads]])
+    assert seen[1] == seen[0]
+
+
+# El Torito images of a boot sector and a few blocks: no cylinder fits in
+
+def boot_program(text):
+    """A program for El Torito that prints a text and sleeps."""
+    # xor ax, ax; mov ds, ax; mov si, text; next: lodsb; test al, al; jz end; out 0xe9, al; jmp next;
+    # end: hlt; jmp end
+    code = bytes.fromhex("31c0 8ed8 be137c ac 84c0 7404 e6e9 ebf7 f4 ebfd")
+    assert len(code) == 0x13
+    return (code + text.encode() + b"\n\0").ljust(2048, b"\0")
+
+
+@pytest.mark.parametrize("vdev", ["hdc", "xvdf"])
+def test_a_cd_of_less_than_a_cylinder_boots(lab, blob, tmp_path, vdev):
+    """With a twin, and without one."""
+    program = boot_program("TEST PASS small")
+    image = el_torito(program)[:(IMAGE + 1) * 2048]
+    assert CATALOG < IMAGE and len(image) < 504 << 10
+    path = tmp_path / "small.iso"
+    path.write_bytes(image)
+    if vdev == "hdc":
+        disk = xl_disk(lab.attach(path, readonly=True), vdev, access="ro", backend="qdisk",
+                       devtype="cdrom")
+    else:
+        disk = xl_disk(lab.attach(path, readonly=True), vdev, access="ro")
+    guest = create(lab, [disk], blob, boot="d")
+    if vdev == "xvdf":
+        lab.run(f"xenstore-write /local/domain/{guest.domid}/device/vbd/51792/device-type cdrom")
+    start(guest)
+    assert ending(guest)[-1] == "TEST PASS small"
+
+
+def test_a_cd_named_like_a_scsi_disk_is_one_drive(lab, blob, media):
+    """libxl makes an IDE drive of each CD with a number below 4."""
+    menus = []
+    for bios in None, blob:
+        guest = create(lab, [xl_disk(media[0], "sdc", access="ro", backend="qdisk",
+                                     devtype="cdrom")], bios, boot="d")
+        guest.unpause()
+        guest.wait_line("Press .* for boot menu")
+        guest.press("esc")
+        guest.wait_line("^Select boot device")
+        guest.wait_line(r"^\d+\. .*(DVD|CD)")
+        guest.press("1")
+        guest.wait_line("Booting from|Boot failed|No bootable")
+        menus.append(len([line for line in guest.lines() if re.match(r"\d+\. .*(DVD|CD)", line)]))
+        guest.destroy()
+        guest.wait_end()
+    assert menus == [1, 1]
