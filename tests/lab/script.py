@@ -105,6 +105,10 @@ class Script:
         """Ask for all that int13 says about a drive."""
         return self.add(PARAMETERS, drive)
 
+    def reset(self, drive):
+        """Reset a drive by AH=00."""
+        return self.add(RESET, drive)
+
     def image(self, path, programs, mib=16, sectors=None, **settings):
         """Make a disk image that carries out the script; settings: see pattern.make()."""
         table = b"".join(operation.record() for operation in self.operations)
