@@ -151,9 +151,10 @@ class Log:
         return [line for line in self.lines if line.startswith(("FAIL ", "TEST FAIL"))]
 
     def parameters(self, drive):
-        """All that int13 said about a drive: list of text."""
-        return [line for line in self.lines
-                if re.match(rf"(P\w\w|DPTE) {drive:02x} ", line)]
+        """All that int13 said about a drive, but where its DPTE is: list of text."""
+        return [re.sub(r"^(P48 \w\w 18 \w{4})\w{8}", r"\1........", line)
+                for line in self.lines
+                if re.match(rf"(P[0-9a-f]{{2}}|DPTE) {drive:02x} ", line)]
 
 
 def checksum(data):

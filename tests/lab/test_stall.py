@@ -1,5 +1,6 @@
 """Storage that answers nothing for a while costs one int13, and no disk."""
 
+import contextlib
 import time
 
 import pytest
@@ -7,12 +8,20 @@ import pytest
 from lab import xl_disk
 from pristine import View
 from script import Log, Model, Script, press, problems
-from trial import create, ending, start, throttle
+from trial import create, ending, held, start, throttle
+
 
 def patient(lab, devices):
     """Let dom0 wait for disks as it does for those of a SAN."""
     lab.run("".join(f"echo 300 >/sys/block/{device.removeprefix('/dev/')}/device/timeout; "
                     for device in devices))
+
+
+def stall(lab, devices):
+    """Let disks of dom0 answer nothing from now on: the one read that is let through is ours."""
+    for device in devices:
+        throttle(lab, device, 1)
+        lab.run(f"dd if={device} of=/dev/null bs=512 count=1 iflag=direct 2>&1")
 
 
 def traces(guest, before):
@@ -42,7 +51,7 @@ def test_storage_that_stalls_for_45_s_and_comes_back(lab, blob, programs, tmp_pa
     before = View(guest)
     start(guest)
     guest.wait_line(f"^KEY {stalled:04x}$", 120)
-    throttle(lab, device, 1)
+    stall(lab, [device])
     stop = time.monotonic()
     guest.press("ret")
     guest.wait_line(f"^OP {failed:04x} ", 120)
@@ -72,12 +81,12 @@ def boot_while_stalled(lab, blob, programs, tmp_path, count, seconds):
     patient(lab, devices)
     guest = create(lab, [xl_disk(device, name) for name, device in zip(names, devices)], blob)
     before = View(guest)
-    for device in devices:
-        throttle(lab, device, 1)
+    stall(lab, devices)
     guest.unpause()
-    time.sleep(seconds)
-    for device in devices:
-        throttle(lab, device, 0)
+    with contextlib.ExitStack() as stack:
+        for device in devices:          # from when the first reads of POST are under way
+            stack.enter_context(held(lab, device))
+        time.sleep(seconds)
     guest.skip_menu(180)
     log = Log(ending(guest))
     models = dict.fromkeys(range(0x80, 0x80 + count), Model(image))
@@ -107,8 +116,7 @@ def test_disks_that_answer_nothing_in_post_are_left_out(lab, blob, programs, tmp
     guest = create(lab, [xl_disk(device, name) for name, device in
                          zip(["xvde", *names], [good, *devices])], blob)
     before = View(guest)
-    for device in devices:
-        throttle(lab, device, 1)
+    stall(lab, devices)
     start(guest)
     guest.wait_line(f"^KEY {back:04x}$", 180)
     for device in devices:
