@@ -100,6 +100,7 @@ def test_ide_and_lsi_disks(lab, blob, programs, tmp_path):
     as_stock(trial, blob, broken=[(), ("xvda",)])
 
 
+@pytest.mark.slow
 def test_other_sizes_of_ide_disks(lab, blob, programs, tmp_path):
     as_stock(Trial(lab, programs, tmp_path, MORE_IDE), blob)
 

@@ -65,6 +65,7 @@ def test_a_cd_that_is_exchanged_at_a_prompt(lab, blob, programs, tmp_path, media
     assert exchange(lab, blob, programs, tmp_path, media) == stock
 
 
+@pytest.mark.slow
 def test_an_empty_drive(lab, blob, programs, tmp_path):
     """Beside a disk; its reads fail as they do with the stock BIOS."""
     script = Script()

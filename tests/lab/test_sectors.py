@@ -2,15 +2,10 @@
 
 from lab import xl_disk
 from script import Log, Model, Script, press, problems
-from trial import create, ending, start
+from trial import create, ending, sectors_read, start
 
 BAD = 200
 NEAR = 300
-
-
-def sectors_read(lab, device):
-    """How many sectors of a disk of dom0 were read until now, by whomever."""
-    return int(lab.run(f"cat /sys/block/{device.removeprefix('/dev/')}/stat").split()[2])
 
 
 def test_a_bad_sector_near_the_start_of_the_disk(lab, blob, programs, tmp_path):

@@ -124,7 +124,7 @@ def test_disks_that_answer_nothing_in_post_are_left_out(lab, blob, programs, tmp
     for device in devices:
         throttle(lab, device, 0)
     time.sleep(5)
-    press(guest, back)
+    guest.press("ret")
     log = Log(ending(guest))
     assert problems(script, log, {0x80: Model(image)}) == []
     assert traces(guest, before) == []

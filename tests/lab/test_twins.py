@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from lab import Attaches, xl_disk
-from script import Log, Model, Script, press, problems
+from script import Log, Model, Script, problems
 from trial import create, ending, layer_lines, start
 
 MIB = 2048                      # sectors
