@@ -8,8 +8,8 @@
 #include "memmap.h" // PAGE_SIZE
 #include "output.h" // dprintf
 #include "session.h" // xen_platform_moved
-#include "stacks.h" // yield
 #include "std/disk.h" // DISK_RET_SUCCESS
+#include "wait.h" // xenwait_start
 
 /****************************************************************
  * Requests to the backend, through slots of the cache
@@ -174,12 +174,12 @@ xenblk_read_signature(struct xendisk_s *disk)
     struct window_s window;
     window.count = 0;
     int i;
-    while ((i = window_take(disk, &window)) < 0) {
-        // other disks have all slots, until they have answered or had their time
-        if (!xenblk->probing)
-            return -1;
-        yield();
-    }
+    struct xenwait_s wait;
+    xenwait_start(&wait, XEN_LIMIT_POST, 0);
+    while ((i = window_take(disk, &window)) < 0)
+        // other disks have all slots, until their backends have answered
+        if (xenwait_step(&wait))
+            return xenblk_refuse(disk, "no place in the cache to read it");
     u8 *mem = xenblk_slot_sector(window.slots[i], 0);
     blkring_queue(&disk->ring, BLKIF_OP_READ, 0
                   , disk->sector_size / BLKRING_SECTOR, mem, &window.failed[i]);

@@ -270,7 +270,7 @@ xenstore_send(u32 type, const char *dir, const char *name, const char *value)
         prod = ring_put(prod, name, namelen);
     }
     prod = ring_put(prod, "", 1);
-    prod = ring_put(prod, value, valuelen);
+    prod = ring_put(prod, value ?: "", valuelen);
     // A domain that is saved in the middle leaves no half of a request.
     xen_wmb(); // the bytes are there before they are announced
     xen_store->req_prod = prod;

@@ -18,12 +18,13 @@ def joined(literals):
 def messages():
     """The formats of all messages; one that ends in a %s reason, once with each of its reasons."""
     found = []
+    everything = "".join(source.read_text() for source in SOURCES)
     for source in SOURCES:
         text = source.read_text()
         # a function that puts a reason, `why`, into a message: its callers have the text
         for function, body in re.findall(r"^(\w+)\([^)]*\bchar \*why\b[^)]*\)\n\{(.*?)^\}", text,
                                          re.M | re.S):
-            reasons = re.findall(rf"\b{function}\(\w+, {STRINGS}", text)
+            reasons = re.findall(rf"\b{function}\(\w+, {STRINGS}", everything)
             assert reasons, function
             for message in re.findall(rf"dprintf\(1, {STRINGS}", body):
                 before, _, after = joined(message).rpartition("%s")

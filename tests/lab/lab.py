@@ -156,14 +156,23 @@ class Lab:
 
     # Disks
 
-    def attach(self, path, readonly=False, snapshot=False):
+    def attach(self, path, readonly=False, snapshot=False, bad=()):
         """Plug a raw image of the host into dom0 and return its device (/dev/sda).
 
-        What guests write goes to the file; with snapshot=True it is thrown away instead.
+        What guests write goes to the file; with snapshot=True it is thrown away instead. Reads of
+        the sectors `bad` fail.
         """
         number = next(self.numbers)
         name = f"disk{number}"
-        options = f"if=none,id={name},format=raw,cache=unsafe,file={str(path).replace(',', ',,')}"
+        file = "file"
+        options = f"if=none,id={name},format=raw,cache=unsafe"
+        if bad:
+            file = "file.image.filename"
+            options += ",file.driver=blkdebug"
+            for place, sector in enumerate(bad):
+                options += f",file.inject-error.{place}.event=read_aio" \
+                           f",file.inject-error.{place}.sector={sector}"
+        options += f",{file}={str(path).replace(',', ',,')}"
         options += ",readonly=on" * readonly + ",snapshot=on" * snapshot
         self.monitor(f"drive_add 0 {json.dumps(options, ensure_ascii=False)}")
         self.machine.qmp.call("device_add", {
