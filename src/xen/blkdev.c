@@ -77,7 +77,8 @@ xenblk_attach(struct xendisk_s *disk, u32 limit)
         return -1;
     disk->attached = 1;
     xenblk->attached++;
-    if (!xenbus_connect(&disk->bus, disk->ring.ref, disk->ring.port, limit))
+    if (!xenbus_connect(&disk->bus, disk->ring.ref, disk->ring.port, limit)
+        && !xenblk_read_properties(disk))
         return 0;
     xenblk_close(disk);
     return -1;
@@ -108,29 +109,37 @@ xenblk_read_property(struct xendisk_s *disk, const char *name, u64 *value)
 int
 xenblk_read_properties(struct xendisk_s *disk)
 {
-    u64 sectors = NO_SIZE, size = DISK_SECTOR_SIZE, info = 0;
-    if (xenblk_read_property(disk, "sectors", &sectors)
-        || xenblk_read_property(disk, "sector-size", &size)
-        || xenblk_read_property(disk, "info", &info))
+    static const char *const names[] = {
+        "sectors", "sector-size", "info", "feature-max-indirect-segments",
+    };
+    u64 values[] = { NO_SIZE, DISK_SECTOR_SIZE, 0, 0 };
+    int bad = xenstore_read_numbers(disk->bus.backend, names, values
+                                    , ARRAY_SIZE(names));
+    if (bad && bad < ARRAY_SIZE(names)) {
+        dprintf(1, "xen: %s: no usable number in \"%s\" of its backend\n"
+                , disk->name, names[bad - 1]);
         return -1;
+    }
+    u64 sectors = values[0], size = values[1], info = values[2];
     if (size < DISK_SECTOR_SIZE || size > SECTOR_SIZE_MAX || size & (size - 1))
         return xenblk_refuse(disk, "sectors of a size that no BIOS can use");
     if (sectors == NO_SIZE)
         return xenblk_refuse(disk, "its backend gives no size");
     if (!sectors)
         return xenblk_refuse(disk, "empty");
-    if (sectors < CYLINDER_SECTORS)
+    if (info & VDISK_CDROM)
+        disk->cdrom = 1;
+    if (sectors < CYLINDER_SECTORS && !disk->cdrom)
         return xenblk_refuse(disk, "too small, not even a cylinder");
     if ((sectors - 1) >> xenblk->cache.shift >= (u32)-1)
         return xenblk_refuse(disk, "too large");
-    disk->sectors = sectors & -(size / DISK_SECTOR_SIZE);
+    sectors &= -(size / DISK_SECTOR_SIZE);
+    if (sectors != disk->sectors || size != disk->sector_size)
+        // another disk than before
+        blkcache_drop_all(&xenblk->cache);
+    disk->sectors = sectors;
     disk->sector_size = size;
-    if (info & VDISK_CDROM)
-        disk->cdrom = 1;
-    u64 segments = 0;
-    xenstore_read_number(disk->bus.backend, "feature-max-indirect-segments"
-                         , &segments);
-    blkring_set_indirect(&disk->ring, segments);
+    blkring_set_indirect(&disk->ring, bad ? 0 : values[3]);
     const char *mode = xenstore_read(disk->bus.backend, "mode");
     disk->readonly = disk->cdrom || info & VDISK_READONLY
                      || (mode && mode[0] == 'r');

@@ -24,9 +24,9 @@ struct xendisk_s {
     u8 readonly, cdrom;
     u8 dead;            // its backend failed, and has not let go yet
     u8 attached;        // it is ours, whatever its state
-    u8 lba0_valid;
+    u8 bootable;        // its first sector has a boot signature
+    u8 found;           // POST has read it
     char name[XENVDEV_NAMESIZE];
-    u8 lba0[DISK_SECTOR_SIZE];
 };
 
 struct xendrive_s {
@@ -52,8 +52,9 @@ extern struct xenblk_s *xenblk;
 // in the middle of it.
 #define MOVES_MAX 8
 
-// Attach to the backend, which has at most `limit` ms. On success the store is
-// open as well. Returns 0, or -1 with a message.
+// Attach to the backend, which has at most `limit` ms, and read its properties:
+// they may be others than the last time. On success the store is open as well.
+// Returns 0, or -1 with a message.
 int xenblk_attach(struct xendisk_s *disk, u32 limit);
 
 // Finish a close that xenbus_disconnect() has begun, or begin it. Returns 0, or

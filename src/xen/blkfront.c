@@ -70,9 +70,17 @@ attach_once(struct xendisk_s *disk, struct transfer_s *todo, int write)
     int ret = DISK_RET_ETIMEOUT;
     if (disk->attached || !xenblk_attach(disk, XEN_LIMIT_STATE)) {
         ret = 0;
-        if (write ? xenblk_write_through(disk, todo) : xenblk_read_miss(disk, todo))
+        // a loader that has given its hint may still look at the first sector
+        int stay = xenblk->sticky && todo->sector;
+        if (todo->sector >= disk->sectors
+            || todo->count > disk->sectors - todo->sector)
+            // it has shrunk
+            ret = DISK_RET_EBADTRACK;
+        else if (write && disk->readonly)
+            ret = DISK_RET_EWRITEPROTECT;
+        else if (write ? xenblk_write_through(disk, todo) : xenblk_read_miss(disk, todo))
             ret = disk->dead ? DISK_RET_ETIMEOUT : DISK_RET_EBADTRACK;
-        if (ret || !xenblk->sticky)
+        if (ret || !stay)
             xenblk_close(disk);
     }
     if (xen_platform_moved()) {
@@ -106,10 +114,6 @@ while_attached(struct xendisk_s *disk, struct transfer_s *todo, int write)
 static int
 read_disk(struct xendisk_s *disk, struct transfer_s *todo)
 {
-    if (!todo->sector && todo->count == 1 && disk->lba0_valid) {
-        xenblk_copy_sectors(todo->buf, disk->lba0, 1);
-        return DISK_RET_SUCCESS;
-    }
     while (todo->count) {
         u32 chunk;
         u32 offset, part = xenblk_locate(todo, &chunk, &offset);
@@ -131,15 +135,7 @@ write_disk(struct xendisk_s *disk, struct transfer_s *todo)
 {
     if (disk->readonly)
         return DISK_RET_EWRITEPROTECT;
-    u8 *lba0 = todo->sector ? NULL : todo->buf;
-    if (lba0)
-        disk->lba0_valid = 0;
-    int ret = while_attached(disk, todo, 1);
-    if (lba0 && !ret) {
-        xenblk_copy_sectors(disk->lba0, lba0, 1);
-        disk->lba0_valid = 1;
-    }
-    return ret;
+    return while_attached(disk, todo, 1);
 }
 
 // Check a request against the disk, and carry it out.
@@ -147,7 +143,7 @@ static int
 transfer(struct xendisk_s *disk, struct disk_op_s *op)
 {
     u32 unit = disk->drive->blksize / BLKRING_SECTOR;
-    if (op->lba >= disk->sectors)
+    if (op->lba >= disk->sectors || op->lba >= disk->drive->sectors)
         return DISK_RET_EBADTRACK;
     struct transfer_s todo = {
         .sector = op->lba * unit, .count = op->count * unit, .buf = op->buf_fl,

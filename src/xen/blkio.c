@@ -9,6 +9,7 @@
 #include "output.h" // dprintf
 #include "session.h" // xen_platform_moved
 #include "std/disk.h" // DISK_RET_SUCCESS
+#include "wait.h" // xenwait_start
 
 /****************************************************************
  * Requests to the backend, through slots of the cache
@@ -164,6 +165,30 @@ read_part(struct xendisk_s *disk, struct transfer_s *todo)
     }
     xenblk_copy_sectors(todo->buf, mem, part);
     xenblk_advance(todo, part);
+    return 0;
+}
+
+int
+xenblk_read_signature(struct xendisk_s *disk)
+{
+    struct window_s window;
+    window.count = 0;
+    int i;
+    struct xenwait_s wait;
+    xenwait_start(&wait, XEN_LIMIT_POST, 0);
+    while ((i = window_take(disk, &window)) < 0)
+        // other disks have all slots, until their backends have answered
+        if (xenwait_step(&wait))
+            return xenblk_refuse(disk, "no place in the cache to read it");
+    u8 *mem = xenblk_slot_sector(window.slots[i], 0);
+    blkring_queue(&disk->ring, BLKIF_OP_READ, 0
+                  , disk->sector_size / BLKRING_SECTOR, mem, &window.failed[i]);
+    if (window_wait(disk, &window))
+        return -1;
+    if (window.failed[i])
+        xenblk_refuse(disk, "its first sector cannot be read");
+    else
+        disk->bootable = *(u16*)&mem[510] == MBR_SIGNATURE;
     return 0;
 }
 

@@ -30,6 +30,10 @@ u8 *xenblk_slot_sector(int slot, u32 offset);
 // ring is broken.
 int xenblk_read_chunks(struct xendisk_s *disk, u32 chunk, u32 count);
 
+// Read the first sector, while attached for the first time, and find out whether
+// a boot could begin there. POST only. Returns 0, or -1 if the ring is broken.
+int xenblk_read_signature(struct xendisk_s *disk);
+
 // The next sector that is wanted is not in the cache: read a window from there
 // on, as large as the reads so far suggest. Runs while attached. Returns 0 or -1.
 int xenblk_read_miss(struct xendisk_s *disk, struct transfer_s *todo);

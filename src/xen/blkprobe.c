@@ -53,31 +53,6 @@ read_kind(struct xendisk_s *disk)
     return 0;
 }
 
-// Find out about a disk while attached to it for the first time, and keep its
-// first chunk and its first sector, where every boot begins.
-static int
-read_first(struct xendisk_s *disk)
-{
-    disk->lba0_valid = 0;
-    if (xenblk_read_properties(disk) || xenblk_read_chunks(disk, 0, 1))
-        return -1;
-    int slot = blkcache_find(&xenblk->cache, disk->index, 0);
-    if (slot < 0) {
-        xenblk_refuse(disk, "its first sectors cannot be read");
-        return 0;
-    }
-    xenblk_copy_sectors(disk->lba0, xenblk_slot_sector(slot, 0), 1);
-    disk->lba0_valid = 1;
-    return 0;
-}
-
-// Say whether a boot could begin with a disk's first sector.
-static int
-is_bootable(struct xendisk_s *disk)
-{
-    return disk->lba0_valid && *(u16*)&disk->lba0[510] == MBR_SIGNATURE;
-}
-
 // Make the drive that SeaBIOS sees. It lives in low memory, where 16-bit code
 // can read it.
 static int
@@ -93,7 +68,7 @@ make_drive(struct xendisk_s *disk)
     struct drive_s *drive = &xdrive->drive;
     drive->type = DTYPE_XEN;
     drive->cntl_id = disk->vdev.disk;
-    if (!disk->cdrom && !is_bootable(disk))
+    if (!disk->cdrom && !disk->bootable)
         drive->cntl_id |= NOT_BOOTABLE;
     drive->removable = disk->cdrom;
     if (disk->cdrom) {
@@ -122,9 +97,9 @@ probe_disk(void *data)
     if (!read_kind(disk) && !xenbus_reset(&disk->bus)
         && !blkring_alloc(&disk->ring, disk->name, disk->index)
         && !xenblk_attach(disk, XEN_LIMIT_POST)) {
-        int ret = read_first(disk);
-        if (!xenblk_close(disk) && !ret && !disk->drive)
-            make_drive(disk);
+        int ret = xenblk_read_signature(disk);
+        disk->found = !xenblk_close(disk) && !ret
+                      && (disk->drive || !make_drive(disk));
     }
     xenblk->probing--;
 }
@@ -155,7 +130,7 @@ register_disk(struct xendisk_s *disk)
     dprintf(1, "xen: %s: %u, %u MiB, %s in domain %u, %s%s\n"
             , disk->name, disk->number, size, kind, disk->bus.domid
             , disk->readonly ? "read-only" : "read-write"
-            , disk->cdrom ? ", CD" : is_bootable(disk) ? "" : ", not bootable");
+            , disk->cdrom ? ", CD" : disk->bootable ? "" : ", not bootable");
     char *desc = znprintf(MAXDESCSIZE, "%s [Xen PV %s (%u MiB)]"
                           , disk->cdrom ? "DVD/CD" : "Disk"
                           , disk->name, size);
@@ -271,8 +246,10 @@ probe_once(void)
         || (!xenblk->cache.mem && (blkring_setup() || alloc_cache())))
         return;
     xenblk->probing = xenblk->count;
-    for (i = 0; i < xenblk->count; i++)
+    for (i = 0; i < xenblk->count; i++) {
+        xenblk->disks[i]->found = 0;
         run_thread(probe_disk, xenblk->disks[i]);
+    }
     while (xenblk->probing)
         // each thread ends within its deadlines
         yield();
@@ -306,7 +283,7 @@ xenblk_setup(void)
     probe_disks();
     int i;
     for (i = 0; i < xenblk->count; i++)
-        if (xenblk->disks[i]->drive)
+        if (xenblk->disks[i]->found)
             register_disk(xenblk->disks[i]);
 }
 
@@ -323,7 +300,7 @@ covers(u8 type, u32 unit, u64 sectors)
     int i, cdrom = type == DTYPE_ATA_ATAPI || type == DTYPE_AHCI_ATAPI;
     for (i = 0; xenblk && i < xenblk->count; i++) {
         struct xendisk_s *disk = xenblk->disks[i];
-        if (!disk->drive || !xenvdev_has_twin(&disk->vdev, type, unit)
+        if (!disk->found || !xenvdev_has_twin(&disk->vdev, type, unit)
             || disk->cdrom != cdrom)
             continue;
         if (!cdrom && sectors && sectors != disk->sectors) {

@@ -129,6 +129,8 @@ blkring_set_indirect(struct blkring_s *ring, u64 segments)
 {
     if (segments > INDIRECT_SEGMENTS)
         segments = INDIRECT_SEGMENTS;
+    if (ring->refused)
+        segments = 0;
     ring->indirect = segments > BLKIF_MAX_SEGMENTS_PER_REQUEST ? segments : 0;
 }
 
@@ -176,7 +178,7 @@ blkring_forget(struct blkring_s *ring)
         if (is_under_way(ring, id))
             requests->queued &= ~numbers_of(id);
     ring->port = 0;
-    ring->indirect = 0; // the next backend may be another one
+    ring->refused = 0; // the next backend may be another one
 }
 
 int
@@ -247,6 +249,7 @@ take_response(struct blkring_s *ring, struct blkif_response *rsp)
         return break_ring(ring, "still maps pages of a request it answered"
                           , id);
     }
+    ring->refused |= refused;
     if (rsp->status != BLKIF_RSP_OKAY) {
         *request->failed = rsp->status;
         if (request->numbers > 1)

@@ -19,6 +19,7 @@ struct blkring_s {
     domid_t domid;                  // the backend's domain
     u8 held;                        // the backend has closed, but has not let go
     u8 broken;                      // the backend broke the protocol or stalled
+    u8 refused;                     // the backend does not know indirect requests
     u8 indirect;                    // segments of an indirect request, 0: none
 };
 

@@ -120,8 +120,12 @@ xenwait_start(struct xenwait_s *wait, u32 ms, evtchn_port_t port)
             post.left = wait->left;
         }
         count_down(&post);
-        if (wait->left > post.left)
-            wait->left = post.left;
+        // a close that begins late has a chance as well
+        u64 rest = XEN_LIMIT_AGAIN * xen_ticks(1000);
+        if (rest < post.left)
+            rest = post.left;
+        if (wait->left > rest)
+            wait->left = rest;
         wait->yields = 1;
     }
     wait->breath = wait->left;

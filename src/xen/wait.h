@@ -10,6 +10,7 @@
 // Time limits in ms.
 #define XEN_LIMIT_POST     30000 // all waits for devices in POST together, as IDE's
 #define XEN_LIMIT_STATE    30000 // an attach later, and a close at any time
+#define XEN_LIMIT_AGAIN      500 // a close that has had its time, and goes on
 #define XEN_LIMIT_IO       30000 // a block request
 #define XEN_LIMIT_STORE     5000 // a reply of xenstored
 #define XEN_LIMIT_STALLED    500 // the same, after one that did not come

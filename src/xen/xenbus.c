@@ -123,7 +123,7 @@ wait_backend(struct xenbus_s *bus, int wanted, int final, u32 limit
 
 // Write our own state, after the nodes in `nodes`, which has a free last place.
 // It may be written again: a state that is not announced leaves the device in
-// nobody's hands.
+// nobody's hands. Returns 0, -1 or XENSTORE_GONE.
 static int
 switch_state(struct xenbus_s *bus, struct xenstore_node_s *nodes, int count
              , int state)
@@ -134,8 +134,13 @@ switch_state(struct xenbus_s *bus, struct xenstore_node_s *nodes, int count
     for (tries = 0; tries < SWITCH_TRIES && !xen_platform_moved(); tries++) {
         if (bus->closing)
             xenstore_persist();
-        if (!xenstore_update(bus->node, nodes, count + 1))
+        int ret = xenstore_update(bus->node, nodes, count + 1);
+        if (!ret)
             return 0;
+        if (ret == XENSTORE_GONE) {
+            dprintf(1, "xen: %s: the device is gone\n", bus->name);
+            return ret;
+        }
     }
     dprintf(1, "xen: %s: could not switch to state %d\n", bus->name, state);
     return -1;
@@ -255,13 +260,13 @@ remove_others(struct xenbus_s *bus)
     }
 }
 
-// Say whether somebody has used the device: a frontend has left its first state,
-// or has published a ring. A backend may be connected before any frontend is
+// Say whether somebody has used the device: its frontend is past InitWait, or has
+// published a ring. A backend may be connected before any frontend is
 // there (blkif.h, "State diagram"), so its state tells nothing.
 static int
 was_used(struct xenbus_s *bus, int frontend)
 {
-    return frontend != XenbusStateInitialising
+    return (frontend >= XenbusStateInitialised && frontend <= XenbusStateClosed)
            || xenstore_read(bus->node, ring_ref_node);
 }
 
@@ -275,12 +280,13 @@ xenbus_reset(struct xenbus_s *bus)
         return -1;
     }
     if (!was_used(bus, frontend)) {
+        if (frontend != XenbusStateInitialising)
+            return owned(bus, frontend, backend);
         if (backend == XenbusStateInitWait)
             return 0;
         if (backend == XenbusStateInitialising)
             // new: the backend may still wait for its hotplug script
-            return wait_backend(bus, STATE(InitWait), STATE(Unknown)
-                                | STATE(Closing) | STATE(Closed)
+            return wait_backend(bus, STATE(InitWait), ~STATE(Initialising)
                                 , XEN_LIMIT_POST, "get ready");
         if (backend == XenbusStateUnknown)
             dprintf(1, "xen: %s: there is no backend\n", bus->name);
@@ -331,17 +337,14 @@ has_our_ring(struct xenbus_s *bus)
 }
 
 // A close did not come to its end. Say whether it is ours to go on with: what
-// was written without an answer may have been carried out, or not. A backend
-// that has not followed yet has had its time.
+// was written without an answer may have been carried out, or not.
 static int
 is_our_close(struct xenbus_s *bus)
 {
     int frontend, backend;
     if (find_states(bus, &frontend, &backend))
         return 0;
-    if (frontend == XenbusStateClosed)
-        return backend == XenbusStateClosed || backend == XenbusStateUnknown;
-    if ((frontend == XenbusStateInitialising
+    if (frontend == XenbusStateClosed || (frontend == XenbusStateInitialising
          && backend == XenbusStateInitWait)
         || (frontend == XenbusStateConnected && has_our_ring(bus)))
         return 1;
@@ -353,14 +356,17 @@ int
 xenbus_disconnect(struct xenbus_s *bus)
 {
     struct xenstore_node_s nodes[1];
+    // a backend that has not followed has had its time, and gets some more
+    u32 limit = bus->closing ? XEN_LIMIT_AGAIN : XEN_LIMIT_STATE;
     if (bus->closing && !is_our_close(bus))
         return -1;
     bus->closing = 1;
-    if (switch_state(bus, nodes, 0, XenbusStateClosed))
-        return -1;
+    int ret = switch_state(bus, nodes, 0, XenbusStateClosed);
+    if (ret)
+        // where the device is gone, its backend is too
+        return ret == XENSTORE_GONE ? 0 : -1;
     // a backend that is gone has let go as well
-    return wait_backend(bus, STATE(Closed) | STATE(Unknown), 0, XEN_LIMIT_STATE
-                        , "close");
+    return wait_backend(bus, STATE(Closed) | STATE(Unknown), 0, limit, "close");
 }
 
 int
@@ -369,9 +375,12 @@ xenbus_release(struct xenbus_s *bus)
     struct xenstore_node_s nodes[4] = {
         { ring_ref_node }, { port_node }, { protocol_node },
     };
-    if (switch_state(bus, nodes, 3, XenbusStateInitialising))
+    int ret = switch_state(bus, nodes, 3, XenbusStateInitialising);
+    if (ret && ret != XENSTORE_GONE)
         return -1;
     bus->closing = 0;
+    if (ret)
+        return -1;
     return wait_backend(bus, STATE(InitWait), STATE(Unknown), XEN_LIMIT_STATE
                         , "get ready");
 }

@@ -270,7 +270,7 @@ xenstore_send(u32 type, const char *dir, const char *name, const char *value)
         prod = ring_put(prod, name, namelen);
     }
     prod = ring_put(prod, "", 1);
-    prod = ring_put(prod, value, valuelen);
+    prod = ring_put(prod, value ?: "", valuelen);
     // A domain that is saved in the middle leaves no half of a request.
     xen_wmb(); // the bytes are there before they are announced
     xen_store->req_prod = prod;
@@ -365,6 +365,28 @@ xenstore_read_number(const char *dir, const char *name, u64 *value)
 }
 
 int
+xenstore_read_numbers(const char *dir, const char *const *names, u64 *values
+                      , int count)
+{
+    u32 ids[XENSTORE_NUMBERS_MAX];
+    int i, bad = 0;
+    for (i = 0; i < count; i++)
+        ids[i] = xenstore_send(XS_READ, dir, names[i], NULL);
+    for (i = 0; i < count; i++) {
+        const char *text;
+        int len = xenstore_receive(ids[i], &text);
+        if (len < 0 && xenstore_is_gone(text))
+            continue;
+        if (parse_number(text, len, &values[i]))
+            bad = i + 1;
+        if (len < 0 && !*text)
+            // no reply: later ones, if they come, are strays
+            break;
+    }
+    return bad;
+}
+
+int
 xenstore_list(const char *dir, const char **names)
 {
     int len = request(XS_DIRECTORY, dir, NULL, NULL, names);
@@ -380,7 +402,7 @@ int
 xenstore_update(const char *dir, const struct xenstore_node_s *nodes, int count)
 {
     u32 ids[UPDATE_MAX];
-    int i, ret = 0;
+    int i, ret = 0, gone = 0;
     for (i = 0; i < count; i++)
         ids[i] = xenstore_send(nodes[i].value ? XS_WRITE : XS_RM, dir
                                , nodes[i].name, nodes[i].value);
@@ -393,8 +415,13 @@ xenstore_update(const char *dir, const struct xenstore_node_s *nodes, int count)
         if (!*error)
             // no reply: later ones, if they come, are strays
             break;
+        if (xenstore_is_gone(error)) {
+            // the requests behind this one say the same
+            gone = 1;
+            continue;
+        }
         dprintf(1, "xen: writing %s/%s failed (%s)\n"
                 , dir, nodes[i].name, error);
     }
-    return ret;
+    return ret && gone ? XENSTORE_GONE : ret;
 }

@@ -49,13 +49,22 @@ const char *xenstore_read(const char *dir, const char *name);
 // there is no such node, or -1 if it is something else or no proper reply came.
 int xenstore_read_number(const char *dir, const char *name, u64 *value);
 
+// The same for several nodes, with all requests under way at once; a value is as
+// it was where there is no such node. Returns 0, or the number (from 1) of a node
+// that holds something else or got no reply.
+#define XENSTORE_NUMBERS_MAX 8
+int xenstore_read_numbers(const char *dir, const char *const *names, u64 *values
+                          , int count);
+
 // List a directory: NUL-terminated names one after the other in *names.
 // Returns their length in bytes, 0 if there is no such directory, else -1.
 int xenstore_list(const char *dir, const char **names);
 
 // Write or remove several nodes of a directory, with all requests under way
 // at once. Removing a node that does not exist is no error.
-// Returns 0, or -1 with a message that names the node.
+// Returns 0, -1 with a message that names the node, or XENSTORE_GONE where a node
+// cannot be written since its directory is not there.
+#define XENSTORE_GONE (-2)
 int xenstore_update(const char *dir, const struct xenstore_node_s *nodes
                     , int count);
 

@@ -15,13 +15,13 @@ import tempfile
 import dom0
 import images
 import pattern
-from debian import Step, command, cpio, initramfs, kernel, key, module_order, unpack, versions
+from debian import Step, command, cpio, initramfs, key, module_order
+from releases import LIBRARIES, chosen, program
 
 HERE = pathlib.Path(__file__).resolve().parent
 PROJECT = HERE.parent.parent
 PACKAGES = ["grub-pc-bin", "grub-common", "grub-xen-bin", "syslinux", "syslinux-common",
             "busybox-static"]
-LIBRARIES = ["libdevmapper1.02.1"]
 OWN = ["disks.py", "entry.asm", "guest-init", "reads.c"]
 
 MIB = 1 << 20
@@ -103,7 +103,7 @@ def linux(root, directory):
 
 def grub_image(root, target, prefix, modules, directory):
     """Make a GRUB with its modules built in."""
-    tool = ["env", f"LD_LIBRARY_PATH={root}/lib/x86_64-linux-gnu", root / "usr/bin/grub-mkimage"]
+    tool = program(root, "grub-mkimage")
     command([*tool, "-O", target, "-d", root / "usr/lib/grub" / target, "-p", prefix,
              "-o", directory / f"grub-{target}", *modules])
 
@@ -177,7 +177,7 @@ def syslinux_disks(root, directory):
             "ldlinux.c32": root / "usr/lib/syslinux/modules/bios/ldlinux.c32",
             "syslinux.cfg": config, "vmlinuz": directory / f"vmlinuz-{name}",
             "initrd": directory / f"initrd-{name}"}, "fat16")
-        command([root / "usr/bin/syslinux", "--offset", images.FIRST * images.SECTOR,
+        command([*program(root, "syslinux"), "--offset", images.FIRST * images.SECTOR,
                  "--install", path])
 
 
@@ -194,8 +194,8 @@ def build(directory):
     """Fill directory with everything."""
     with tempfile.TemporaryDirectory() as name, Step("bench: disks from Debian packages", 40):
         root = pathlib.Path(name)
-        for package in (kernel("cloud-amd64"), *PACKAGES, *LIBRARIES):
-            unpack(package, root)
+        release = chosen()
+        release.unpack([release.kernel("cloud-amd64"), *PACKAGES, *LIBRARIES], root)
         linux(root, directory)
         grub = root / "usr/lib/grub"
         shutil.copy(grub / "i386-pc/boot.img", directory)
@@ -213,7 +213,7 @@ def files():
     return dom0.cached("bench", key(
         *[HERE / name for name in OWN], *programs, PROJECT / "tests/guests/pattern.py",
         images.HERE / "images.py", images.HERE / "debian.py", dom0.image().name,
-        versions([kernel("cloud-amd64"), *PACKAGES])), build)
+        chosen().versions([chosen().kernel("cloud-amd64"), *PACKAGES])), build)
 
 
 def bench_disk(path, calls, sectors):

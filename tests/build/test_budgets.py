@@ -18,22 +18,22 @@ BOUNDED = {
     ("blkcache.c", "blkcache_init",
      "while (BLKRING_SECTOR << (cache->shift + 1) <= size / BLKCACHE_SLOTS_MIN)"):
         "the left side doubles",
-    ("blkfront.c", "read_chunks", "while (window.count < count)"):
+    ("blkio.c", "xenblk_read_chunks", "while (window.count < count)"):
         "each round fills a place of the window, or leaves",
-    ("blkfront.c", "write_chunks", "while (todo->count && !ret)"):
+    ("blkio.c", "write_chunks", "while (todo->count && !ret)"):
         "each round takes a slot and advances, or sets ret",
-    ("blkfront.c", "write_through", "while (todo->count)"):
+    ("blkio.c", "xenblk_write_through", "while (todo->count)"):
         "each round advances, or leaves",
     ("blkfront.c", "read_disk", "while (todo->count)"):
         "each round advances, leaves, or has filled the chunk that the next one finds",
-    ("blkfront.c", "backend_kind", "for (; *path; path++)"):
+    ("blkprobe.c", "backend_kind", "for (; *path; path++)"):
         "to the end of a copy of the path",
-    ("blkfront.c", "list_disks", "for (; len > 0 && names < end; names += strlen(names) + 1)"):
+    ("blkprobe.c", "list_disks", "for (; len > 0 && names < end; names += strlen(names) + 1)"):
         "to the end of a reply that was copied and has a NUL behind it",
-    ("blkfront.c", "list_disks",
+    ("blkprobe.c", "list_disks",
      "for (; *digit >= 0 && *digit <= 0 && number < 100000000; digit++)"):
         "to the end of a name",
-    ("blkfront.c", "probe_once", "while (xenblk->probing)"):
+    ("blkprobe.c", "probe_once", "while (xenblk->probing)"):
         "POST only: each thread counts it down when its waits have ended",
     ("blkring.c", "take_responses", "while (ring->front.rsp_cons != prod)"):
         "prod was read once, and is at most what was asked for away",
@@ -51,8 +51,13 @@ BOUNDED = {
         "SeaBIOS's list of devices",
     ("vdev.c", "xenvdev_name", "while (*prefix)"):
         "a constant text",
-    ("xenstore.c", "ring_write", "while (len)"):
-        "each round takes a part of len, or leaves; ring_wait_room() waits with a deadline",
+    ("blkring.c", "blkring_open", "while (!xengrant_is_free(ring->ref) && --tries)"):
+        "as often as there are disks",
+    ("xenbus.c", "print_error",
+     "while (strlen(backend) > strlen(middle) && memcmp(backend, middle, strlen(middle)))"):
+        "to the end of a copy of the path",
+    ("xenbus.c", "remove_others", "while (len > 0)"):
+        "each round leaves a name behind, or removes one, at most OTHER_NODES_MAX",
 }
 
 
@@ -127,7 +132,7 @@ def built(tmp_path_factory):
 def drive_size(built):
     """sizeof(struct xendrive_s): what each disk takes of low memory."""
     source = built.out / "size.c"
-    source.write_text('#include "xen/blkfront.c"\nchar size_of_drive[sizeof(struct xendrive_s)];\n')
+    source.write_text('#include "xen/blkdev.h"\nchar size_of_drive[sizeof(struct xendrive_s)];\n')
     must("gcc", "-m32", "-march=i386", "-ffreestanding", "-w", "-fno-common", "-DMODE16=0",
          "-DMODESEGMENT=0", f"-I{built.out}", f"-I{built.tree}/src", "-c", source,
          "-o", source.with_suffix(".o"))

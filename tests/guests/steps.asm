@@ -22,8 +22,9 @@ main:   call    pattern_init
         call    read_ok
         step    "1 small read"
 
-        mov     eax, [hdr_patterned]
+        mov     eax, [hdr_patterned]    ; beyond what the small read brings
         shr     eax, 2
+        imul    eax, eax, 3
         access  0x42, eax, 127, BUFFER
         call    read_ok
         step    "2 far read"
@@ -43,15 +44,15 @@ main:   call    pattern_init
         expect  "AH=00 CF", 0, dword [cf]
         step    "5 reset"
 
-        mov     eax, [hdr_patterned]
+        mov     eax, [hdr_patterned]    ; beyond what the small read brings
         shr     eax, 2
+        imul    eax, eax, 3
         access  0x42, eax, 127, BUFFER
         call    read_ok
         step    "6 same read"
 
         mov     eax, [hdr_patterned]
-        shr     eax, 3
-        imul    eax, eax, 7
+        shr     eax, 1
         access  0x42, eax, 127, BUFFER
         call    read_ok
         step    "7 new read"

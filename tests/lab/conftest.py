@@ -25,6 +25,9 @@ from lab import BLOB, Lab       # noqa: E402
 def pytest_configure(config):
     """Tests of minutes are marked with @pytest.mark.slow: `make check-slow` runs these."""
     config.addinivalue_line("markers", "slow: not in check-lab, but in check-slow")
+    config.addinivalue_line("markers", "pending: what an open issue has to make true; not in the "
+                            "others, but in check-pending")
+    config.addinivalue_line("markers", "release: also in check-releases, on the other releases")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -39,6 +42,12 @@ def blob():
     path = pathlib.Path(os.environ.get("BIOS") or BLOB)
     assert path.exists(), f"{path} is missing; `make` builds it"
     return path
+
+
+@pytest.fixture(params=["xenpv", pytest.param("stock", marks=pytest.mark.slow)])
+def either_bios(request, blob):
+    """The blob; and, in a slow test of the test itself, None for the stock BIOS of dom0."""
+    return blob if request.param == "xenpv" else None
 
 
 @pytest.fixture(scope="module", name="module_lab")

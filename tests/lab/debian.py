@@ -1,4 +1,4 @@
-"""What the lab takes from Debian: packages without installing them, small initramfs images."""
+"""Programs run for the lab, its cache, and small initramfs images."""
 
 import gzip
 import hashlib
@@ -6,7 +6,6 @@ import os
 import pathlib
 import shutil
 import subprocess
-import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -33,12 +32,16 @@ class Step:
         print(f" {done} {time.monotonic() - self.start:.0f} s", flush=True)
 
 
-def command(args, **options):
-    """Run a program and return what it wrote on stdout (bytes); LabError with both streams."""
+def command(args, env=(), **options):
+    """Run a program and return what it wrote on stdout (bytes); LabError with both streams.
+
+    env is added to the environment.
+    """
     args = [str(arg) for arg in args]
     path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
     result = subprocess.run(args, stdin=subprocess.DEVNULL, capture_output=True, check=False,
-                            env={**os.environ, "PATH": path, "LC_ALL": "C"}, **options)
+                            env={**os.environ, "PATH": path, "LC_ALL": "C", **dict(env)},
+                            **options)
     if result.returncode:
         output = (result.stdout + result.stderr).decode(errors="replace")
         raise LabError(f"{' '.join(args)}: exit status {result.returncode}\n{output[-4000:]}")
@@ -58,36 +61,6 @@ def key(*parts):
         data = data if isinstance(data, bytes) else str(data).encode()
         digest.update(b"%d:" % len(data) + data)
     return digest.hexdigest()[:16]
-
-
-def kernel(flavour):
-    """The name of the package with the present Debian kernel of a flavour (amd64, cloud-amd64)."""
-    text = command(["apt-cache", "depends", "--important", f"linux-image-{flavour}"]).decode()
-    for line in text.splitlines():
-        kind, _, name = line.strip().partition(" ")
-        if kind == "Depends:":
-            return name
-    raise LabError(f"apt knows no kernel package linux-image-{flavour}; run apt-get update")
-
-
-def versions(packages):
-    """The versions that apt would install, as one string."""
-    text = command(["apt-cache", "show", "--no-all-versions", *packages]).decode()
-    return " ".join(line for line in text.splitlines()
-                    if line.startswith(("Package:", "Version:")))
-
-
-def unpack(package, directory):
-    """Download a Debian package and unpack it below directory, without installing it."""
-    with tempfile.TemporaryDirectory() as scratch:
-        os.chmod(scratch, 0o755)
-        try:
-            command(["apt-get", "download", package], cwd=scratch)
-        except LabError:    # the package lists may be older than the archive
-            command(as_root(["apt-get", "-qq", "update"]))
-            command(["apt-get", "download", package], cwd=scratch)
-        for file in pathlib.Path(scratch).glob("*.deb"):
-            command(["dpkg-deb", "-x", file, directory])
 
 
 def module_order(root, names):

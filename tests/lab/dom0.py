@@ -6,12 +6,13 @@ import pathlib
 import shutil
 import tempfile
 
-from debian import CACHE, HERE, Step, as_root, command, forget_old, initramfs, kernel, \
-    key, module_order, unpack, versions
+from debian import CACHE, HERE, Step, as_root, command, forget_old, initramfs, key, module_order
+from releases import chosen
 
+# {xen}: the release's version of Xen
 PACKAGES = ["iproute2", "kmod", "mount", "procps", "qemu-guest-agent", "qemu-system-xen",
-            "sysvinit-core", "xen-utils-4.17", "xen-utils-common"]
-HYPERVISOR = "xen-hypervisor-4.17-amd64"
+            "sysvinit-core", "xen-utils-{xen}", "xen-utils-common"]
+HYPERVISOR = "xen-hypervisor-{xen}-amd64"
 MODULES = ["virtio_pci", "virtio_blk", "virtio_scsi", "virtio_console", "sd_mod",
            "crc32c_generic", "ext4", "loop", "xen-evtchn", "xen-gntdev", "xen-gntalloc",
            "xen-privcmd", "xenfs", "xen-blkback", "xen-netback"]
@@ -26,7 +27,8 @@ mkdir -p lab
 cp {files}/agent {files}/boot lab/
 cp {files}/inittab etc/inittab
 cp {files}/block etc/xen/scripts/block
-ln -s /usr/lib/xen-4.17/bin lab/bin
+ln -s /usr/lib/xen-{xen}/bin lab/bin
+ln -s /usr/lib/x86_64-linux-gnu/libxenctrl.so.{xen} lab/libxenctrl.so
 rm -rf usr/share/doc usr/share/man usr/share/locale usr/share/qemu/*.fd var/cache/apt var/lib/apt
 mkdir {scratch}/root
 mount --bind "$1" {scratch}/root
@@ -36,28 +38,13 @@ chown {owner} {scratch}/root.img
 """
 
 
-def sources():
-    """The machine's own apt sources of Debian, one line each."""
-    form = "deb $(REPO_URI) $(RELEASE) $(COMPONENT)"
-    text = command(["apt-get", "indextargets", "--format", form,
-                    "Created-By: Packages", "Origin: Debian"]).decode()
-    return sorted(set(text.splitlines()))
-
-
-def suite():
-    """Debian's name of the machine's own release (bookworm)."""
-    release = dict(line.split("=", 1) for line in
-                   pathlib.Path("/etc/os-release").read_text().splitlines() if "=" in line)
-    return release["VERSION_CODENAME"].strip('"')
-
-
-def build(directory):
-    """Make xen, vmlinuz, initrd and root.img in directory."""
+def build(release, directory):
+    """Make xen, vmlinuz, initrd and root.img of a release in directory."""
     with tempfile.TemporaryDirectory(dir=CACHE) as name:
         scratch = pathlib.Path(name)
-        with Step("1/3 dom0: kernel and hypervisor from Debian packages", 10):
-            for package in (HYPERVISOR, kernel("amd64"), "busybox-static"):
-                unpack(package, scratch / "boot")
+        with Step(f"1/3 dom0: kernel and hypervisor from packages of {release.suite}", 10):
+            release.unpack([HYPERVISOR.format(xen=release.xen), release.kernel("amd64"),
+                            "busybox-static"], scratch / "boot")
             hypervisor, = (scratch / "boot/boot").glob("xen-*.gz")
             (directory / "xen").write_bytes(command(["zcat", hypervisor]))
             linux, = (scratch / "boot/boot").glob("vmlinuz-*")
@@ -66,23 +53,26 @@ def build(directory):
             init = (HERE / "dom0/init").read_bytes()
             (directory / "initrd").write_bytes(
                 initramfs(scratch / "boot/bin/busybox", init, modules))
-        with Step("2/3 dom0: root file system from Debian packages", 40):
+        with Step(f"2/3 dom0: root file system from packages of {release.suite}", 40):
             finish = scratch / "finish"
-            finish.write_text(FINISH.format(files=HERE / "dom0", scratch=scratch,
+            finish.write_text(FINISH.format(files=HERE / "dom0", scratch=scratch, xen=release.xen,
                                             owner=f"{os.getuid()}:{os.getgid()}"))
             finish.chmod(0o755)
             command(as_root(["mmdebstrap", "--variant=essential", "--format=null",
-                             "--include=" + ",".join(PACKAGES), f"--customize-hook={finish}",
-                             suite(), "/dev/null", *sources()]))
+                             "--include=" + ",".join(PACKAGES).format(xen=release.xen),
+                             f"--customize-hook={finish}",
+                             release.suite, "/dev/null", *release.sources()]))
             shutil.move(scratch / "root.img", directory / "root.img")
 
 
-def image():
+def image(release=None):
     """The directory with the dom0's xen, vmlinuz, initrd and root.img; builds it if need be."""
-    parts = [HERE / "dom0.py", HERE / "debian.py", HERE / "dom0/init"]
+    release = release or chosen()
+    parts = [HERE / name for name in ("dom0.py", "debian.py", "releases.py", "dom0/init")]
     parts += [HERE / "dom0" / name for name in FILES]
-    parts.append(versions([HYPERVISOR, kernel("amd64"), *PACKAGES]))
-    return cached("dom0", key(*parts), build)
+    names = [name.format(xen=release.xen) for name in (HYPERVISOR, *PACKAGES)]
+    parts.append(release.versions([release.kernel("amd64"), *names]))
+    return cached("dom0", key(*parts), lambda directory: build(release, directory))
 
 
 def cached(prefix, name, make):

@@ -2,11 +2,14 @@
 
     python3 fakeback.py DOMID <VBDS
 
-VBDS is JSON, {number: {"frontend": {node: value}, "backend": {node: value}, "states": text,
+VBDS is JSON, {number: {"frontend": {node: value}, "backend": {node: value}, "states": what,
 "image": path}}. When somebody writes the frontend's state as 1, 4, 6, the backend's becomes the
 1st, 2nd, 3rd digit of `states`; "-" or nothing leaves it, and the 1st comes only after the 3rd, as
-with real backends. Requests are served from the file `image`, or never if that is null; all of
-them have to be reads. Says "ready" when all is in place.
+with real backends. Other manners are {frontend's state: [what it does the first time, the second
+time, ...]}; the last is done again and again. It is a digit, "-", "gone" (its directory in xenstore
+vanishes), or "5 text" (a state with the text as the device's error). Requests are served from the
+file `image`, or never if that is null; all of them have to be reads. Says "ready" when all is in
+place.
 """
 
 import ctypes
@@ -130,7 +133,11 @@ class Backend:
     """Follows the states of a frontend."""
 
     def __init__(self, frontend, states, image):
-        self.frontend, self.states = frontend, states
+        self.frontend = frontend
+        if isinstance(states, str):
+            states = {seen: [state] for seen, state in zip("146", states)}
+        self.manners = {seen: list(deeds) for seen, deeds in states.items()}
+        self.place = read(f"{frontend}/backend")
         self.image = image and open(image, "rb")    # pylint: disable=consider-using-with
         self.ring = None
         self.new = True
@@ -140,18 +147,25 @@ class Backend:
         if self.new:            # not yet: a watch fires when it is made
             self.new = False
             return
-        seen = read(f"{self.frontend}/state") or "-"
-        index = "146".find(seen)
-        state = self.states[index:index + 1] if index >= 0 else ""
-        place = f"{read(f'{self.frontend}/backend')}/state"
-        if state in ("", "-") or (seen == "1" and read(place) != self.states[2:3]):
+        seen = read(f"{self.frontend}/state")
+        deeds = self.manners.get(seen, ["-"])
+        if seen == "1" and read(f"{self.place}/state") != self.manners.get("6", ["-"])[0][:1]:
+            return
+        deed = deeds.pop(0) if len(deeds) > 1 else deeds[0]
+        if deed == "-":
             return
         if self.ring:
             self.ring.close()
             self.ring = None
-        if seen == "4" and self.image:
+        if deed == "gone":
+            xs.xs_rm(handle, 0, self.place.encode())
+            return
+        state, _, error = deed.partition(" ")
+        if error:
+            write(self.place.replace("/backend/", "/error/backend/", 1) + "/error", error)
+        if state == "4" and self.image:
             self.ring = Ring(self.frontend, self.image)
-        write(place, state)
+        write(f"{self.place}/state", state)
 
 
 backends = {}

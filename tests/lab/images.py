@@ -5,9 +5,9 @@ import pathlib
 import struct
 import tempfile
 
-from debian import HERE, LabError, Step, command, initramfs, kernel, key, module_order, unpack, \
-    versions
+from debian import HERE, LabError, Step, command, initramfs, key, module_order
 from dom0 import cached
+from releases import LIBRARIES, chosen, program
 
 SECTOR = 512
 FIRST = 2048        # first sector of the partition
@@ -24,13 +24,26 @@ def port_print(text):
     return "".join(f"outb 0xe9 {byte:#x}\n" for byte in f"{text}\n".encode())
 
 
-def parts(directory):
-    """Fill directory with vmlinuz, initrd, boot.img and core.img."""
-    with tempfile.TemporaryDirectory() as name, Step("guest: GRUB and Linux from packages", 10):
+def packages(release):
+    """What the guest is made of."""
+    return [release.kernel("cloud-amd64"), "busybox-static", "grub-pc-bin", "grub-common",
+            *LIBRARIES]
+
+
+def parts(release=None):
+    """The directory with vmlinuz, initrd, boot.img and core.img; makes it if need be."""
+    release = release or chosen()
+    own = [HERE / name for name in ("images.py", "debian.py", "releases.py", "guest-init")]
+    return cached("guest", key(*own, release.versions(packages(release))),
+                  lambda directory: make_parts(release, directory))
+
+
+def make_parts(release, directory):
+    """Fill directory for parts()."""
+    step = Step(f"guest: GRUB and Linux from packages of {release.suite}", 10)
+    with tempfile.TemporaryDirectory() as name, step:
         root = pathlib.Path(name)
-        for package in (kernel("cloud-amd64"), "busybox-static", "grub-pc-bin", "grub-common",
-                        "libdevmapper1.02.1"):
-            unpack(package, root)
+        release.unpack(packages(release), root)
         linux, = (root / "boot").glob("vmlinuz-*")
         (directory / "vmlinuz").write_bytes(linux.read_bytes())
         modules = module_order(root, LINUX_MODULES)
@@ -38,8 +51,7 @@ def parts(directory):
             root / "bin/busybox", (HERE / "guest-init").read_bytes(), modules))
         grub = root / "usr/lib/grub/i386-pc"
         (directory / "boot.img").write_bytes((grub / "boot.img").read_bytes())
-        libraries = root / "lib/x86_64-linux-gnu"
-        command(["env", f"LD_LIBRARY_PATH={libraries}", root / "usr/bin/grub-mkimage",
+        command([*program(root, "grub-mkimage"),
                  "-O", "i386-pc", "-d", grub, "-p", "(,msdos1)/boot/grub",
                  "-o", directory / "core.img", *GRUB_MODULES])
 
@@ -51,16 +63,14 @@ def grub_linux(filesystem="ext4", options="lab.end=poweroff", size_mb=64):
     options are for its command line, lab.end= says what it does then: poweroff or shell. The
     image is kept in the cache and shared: attach it with snapshot=True.
     """
-    packages = [kernel("cloud-amd64"), "busybox-static", "grub-pc-bin", "grub-common"]
-    made = cached("guest", key(HERE / "images.py", HERE / "debian.py", HERE / "guest-init",
-                               versions(packages)), parts)
+    made = parts()
     name = key(made.name, filesystem, options, size_mb)
     return cached("linux", name, lambda directory: make_disk(
         directory / "disk.raw", made, filesystem, options, size_mb)) / "disk.raw"
 
 
 def make_disk(path, made, filesystem, options, size_mb):
-    """Write the disk image; made: the directory that parts() has filled."""
+    """Write the disk image; made: the directory of parts()."""
     data = bytes(range(256)) * 4096
     config = (port_print("LAB: GRUB reads its configuration") +
               f"linux /boot/vmlinuz {LINUX_OPTIONS} lab.uuid={UUIDS[filesystem]} {options}\n"

@@ -78,11 +78,15 @@ class Lab:
         self.numbers = itertools.count()
 
     @classmethod
-    def start(cls, name, store="oxenstored"):
-        """Resume a lab whose logs go to out/lab/NAME; store: oxenstored or xenstored (C)."""
+    def start(cls, name, store="oxenstored", release=None, size="small"):
+        """Resume a lab whose logs go to out/lab/NAME.
+
+        store: oxenstored or xenstored (C). release: dom0's, default releases.chosen(). size: of
+        machine.SIZES.
+        """
         lock = lock_logs(name)
         try:
-            return cls(machine.resume(name, store), lock)
+            return cls(machine.resume(name, store, release, size), lock)
         except BaseException:
             lock.close()
             raise
@@ -155,14 +159,23 @@ class Lab:
 
     # Disks
 
-    def attach(self, path, readonly=False, snapshot=False):
+    def attach(self, path, readonly=False, snapshot=False, bad=()):
         """Plug a raw image of the host into dom0 and return its device (/dev/sda).
 
-        What guests write goes to the file; with snapshot=True it is thrown away instead.
+        What guests write goes to the file; with snapshot=True it is thrown away instead. Reads of
+        the sectors `bad` fail.
         """
         number = next(self.numbers)
         name = f"disk{number}"
-        options = f"if=none,id={name},format=raw,cache=unsafe,file={str(path).replace(',', ',,')}"
+        file = "file"
+        options = f"if=none,id={name},format=raw,cache=unsafe"
+        if bad:
+            file = "file.image.filename"
+            options += ",file.driver=blkdebug"
+            for place, sector in enumerate(bad):
+                options += f",file.inject-error.{place}.event=read_aio" \
+                           f",file.inject-error.{place}.sector={sector}"
+        options += f",{file}={str(path).replace(',', ',,')}"
         options += ",readonly=on" * readonly + ",snapshot=on" * snapshot
         self.monitor(f"drive_add 0 {json.dumps(options, ensure_ascii=False)}")
         self.machine.qmp.call("device_add", {

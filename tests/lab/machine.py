@@ -10,13 +10,15 @@ import subprocess
 import time
 
 import dom0
-from debian import HERE, LabError, Step, command, key, versions
+from debian import HERE, LabError, Step, command, key
 
 LOGS = HERE.parent.parent / "out" / "lab"
-MEMORY_MB = 2048
+
+# What the machine has: the one for nearly all tests, and one for what needs more.
+SIZES = {"small": {"cpus": 1, "memory_mb": 2048}, "large": {"cpus": 2, "memory_mb": 8192}}
 # Without eager-fpu, dom0's programs lose their SSE registers (they read 0) while a HVM guest runs.
 XEN_OPTIONS = ("console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all serial_tx_buffer=1M "
-               "dom0_mem=640M,max:640M dom0_max_vcpus=1 bootscrub=0 "
+               "dom0_mem=640M,max:640M dom0_max_vcpus={cpus} bootscrub=0 "
                "spec-ctrl=no,eager-fpu=on noreboot")
 LINUX_OPTIONS = "console=hvc0 mitigations=off nokaslr loglevel=4"
 
@@ -115,7 +117,7 @@ class Machine:
         inherited = [theirs.fileno() for _, theirs in sockets.values()]
         args = ["qemu-system-x86_64", "-accel", "tcg,thread=multi",
                 "-cpu", "EPYC,-smap,-smep,-monitor,-rdtscp",
-                "-m", str(MEMORY_MB), "-nodefaults", "-no-user-config", "-display", "none",
+                "-nodefaults", "-no-user-config", "-display", "none",
                 "-serial", f"file:{self.log.path}",
                 "-device", "virtio-blk-pci,drive=root", "-device", "virtio-scsi-pci,id=scsi",
                 "-device", "virtio-serial-pci", "-device", "virtconsole,chardev=shell",
@@ -178,16 +180,16 @@ class Machine:
         self.process.wait()
 
 
-def save(directory, store):
+def save(directory, image, store, size):
     """Boot dom0 with this xenstored and save the machine's state in directory."""
-    image = dom0.image()
     command(["cp", "--sparse=always", "--reflink=auto", image / "root.img", directory / "root.img"])
     memory = directory / "memory"
     with Step("3/3 dom0: first boot", 30):
         machine = Machine("boot", directory, [
-            *machine_options(memory, "on"),
+            *machine_options(memory, "on", size),
             "-drive", "if=none,id=root,format=raw,cache=unsafe,file=root.img",
-            "-kernel", str(image / "xen"), "-append", XEN_OPTIONS,
+            "-kernel", str(image / "xen"), "-append",
+            XEN_OPTIONS.format(**SIZES[size]),
             "-initrd", f"{image}/vmlinuz {LINUX_OPTIONS} lab.store={store},{image}/initrd"])
         try:
             up, _ = machine.log.wait("lab: dom0 is up|dom0 crashed", 300)
@@ -201,25 +203,27 @@ def save(directory, store):
         command(["fallocate", "--dig-holes", memory])
 
 
-def machine_options(memory, share):
+def machine_options(memory, share, size):
     """QEMU options for the machine and its memory, which is kept in a file."""
-    return ["-machine", "q35,usb=off,smbus=off,sata=off,memory-backend=memory", "-object",
-            f"memory-backend-file,id=memory,size={MEMORY_MB}M,mem-path={memory},share={share}"]
+    cpus, memory_mb = SIZES[size].values()
+    return ["-smp", str(cpus), "-m", str(memory_mb), "-machine", "q35,usb=off,smbus=off,sata=off,memory-backend=memory", "-object",
+            f"memory-backend-file,id=memory,size={memory_mb}M,mem-path={memory},share={share}"]
 
 
-def saved(store="oxenstored"):
+def saved(store="oxenstored", release=None, size="small"):
     """The directory with a booted machine's root.img, memory and state; makes it if need be."""
-    image = dom0.image()
-    name = key(image.name, HERE / "machine.py", store, versions(["qemu-system-x86"]))
-    return dom0.cached("saved", name, lambda directory: save(directory, store))
+    image = dom0.image(release)
+    qemu = command(["qemu-system-x86_64", "--version"])
+    name = key(image.name, HERE / "machine.py", store, size, qemu)
+    return dom0.cached("saved", name, lambda directory: save(directory, image, store, size))
 
 
-def resume(name, store="oxenstored"):
+def resume(name, store="oxenstored", release=None, size="small"):
     """A Machine with a booted dom0 whose agent answers; its logs are in out/lab/NAME."""
-    directory = saved(store)
+    directory = saved(store, release, size)
     with open(directory / "state", "rb") as state:
         machine = Machine(name, directory, [
-            *machine_options(directory / "memory", "off"),
+            *machine_options(directory / "memory", "off", size),
             "-drive", "if=none,id=root,format=raw,snapshot=on,file=root.img",
             "-incoming", "defer"], [state.fileno()])
         try:

@@ -14,7 +14,7 @@ import time
 
 CONSOLE_REF = 0                 # GNTTAB_RESERVED_CONSOLE
 
-xenctrl = ctypes.CDLL("libxenctrl.so.4.17")
+xenctrl = ctypes.CDLL("/lab/libxenctrl.so")
 xenctrl.xc_interface_open.restype = ctypes.c_void_p
 handle = ctypes.c_void_p(xenctrl.xc_interface_open(None, None, 0))
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from lab import xl_disk
-from trial import create, ending, layer_lines, twin_reads
+from trial import create, ending, layer_lines, sectors_read, twin_reads
 
 BACKENDS = ["phy", "qdisk"]
 
@@ -22,11 +22,6 @@ def drives(printed):
     assert printed[-1] == "TEST PASS disks", printed
     return [re.fullmatch(r"DISK (\w\w) .* label=(.*)", line).groups()
             for line in printed if line.startswith("DISK ")]
-
-
-def sectors_read(lab, device):
-    """How many sectors of a disk of dom0 were read until now, by whomever."""
-    return int(lab.run(f"cat /sys/block/{device.removeprefix('/dev/')}/stat").split()[2])
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -52,6 +47,7 @@ def test_disks_have_bios_numbers_in_the_order_of_their_names(lab, blob, guest_di
     }
 
 
+@pytest.mark.release
 def test_disk_with_an_emulated_twin_is_one_drive_and_read_through_the_pv_backend(
         lab, blob, guest_disk):
     kinds = {"xvda": "phy", "hdb": "phy", "xvdc": "qdisk", "sdd": "phy"}

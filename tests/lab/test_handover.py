@@ -86,6 +86,7 @@ def build(project, name, old, new, settings=""):
 
 # The devices after the last int13
 
+@pytest.mark.release
 @pytest.mark.parametrize("backends", [BACKENDS, BACKENDS[::-1]])
 def test_strict_os_takes_the_disks_without_a_hint(take_over, blob, backends):
     guest = take_over(blob, backends)
@@ -229,13 +230,13 @@ LEFT_OUT = {
                        "FAIL takeover: grant 495: flags 1", "grant 495: flags"),
     "port": ("blkring.c", "    xenevtchn_close(ring->port);\n", "",
              r"SEEN port [3-9]: unbound", r"event channel [3-9] of domain \d+: \["),
-    "marker port": ("platform.c", ("xen_hypercall2(__HYPERVISOR_event_channel_op, EVTCHNOP_close, "
+    "marker port": ("session.c", ("xen_hypercall2(__HYPERVISOR_event_channel_op, EVTCHNOP_close, "
                                    "(u32)&close);"), "",
                     r"SEEN port [3-9]: unbound", r"event channel [3-9] of domain \d+: \["),
     "ring-ref": ("xenbus.c", "{ ring_ref_node }, { port_node }, { protocol_node },",
                  "{ port_node }, { port_node }, { protocol_node },",
                  "SEEN device/vbd/VBD/ring-ref = 511", "ring-ref"),
-    "last two states": ("blkfront.c", "return xenbus_release(&disk->bus);", "return 0;",
+    "last two states": ("blkdev.c", "return xenbus_release(&disk->bus);", "return 0;",
                         "is not free: frontend 6, backend 6", r'/51776/state: "6"'),
     "pending bit": ("evtchn.c", "return change_bit(xen_info->evtchn_pending, port, 0);",
                     "return 0;", "FAIL takeover: pending ports: word 0", None),

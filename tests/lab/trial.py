@@ -59,6 +59,11 @@ def layer_lines(guest):
     return [line.removeprefix("xen: ") for line in guest.lines() if line.startswith("xen: ")]
 
 
+def sectors_read(lab, device):
+    """How many sectors of a disk of dom0 were read until now, by whomever."""
+    return int(lab.run(f"cat /sys/block/{device.removeprefix('/dev/')}/stat").split()[2])
+
+
 def twin_reads(guest):
     """How often each emulated disk was read, by the device model's own count: {name: reads}."""
     text = guest.lab.run(f"xl qemu-monitor-command {guest.domid} 'info blockstats'")

@@ -15,12 +15,13 @@ import typing
 
 import dom0
 import images
-from debian import Step, command, key, unpack, versions
+from debian import Step, command, key
+from releases import LIBRARIES, RELEASES, program
 
 HERE = pathlib.Path(__file__).resolve().parent
-PACKAGES = ["grub-pc-bin", "grub-common", "grub-legacy", "syslinux", "syslinux-common", "extlinux",
-            "isolinux", "genisoimage", "memtest86+", "ipxe"]
-LIBRARIES = ["libdevmapper1.02.1", "libmagic1"]
+PACKAGES = ["grub-pc-bin", "grub-common", "syslinux", "syslinux-common", "extlinux", "isolinux",
+            "genisoimage", "memtest86+", "ipxe"]
+LEGACY = RELEASES["bookworm"]       # the last release whose package grub-legacy has a GRUB in it
 GRUB_MODULES = [*images.GRUB_MODULES, "linux16", "multiboot2", "chain", "cmostest"]
 
 # The kernel says all it has to say: a reset of a frontend is a debug message.
@@ -99,41 +100,34 @@ def disk(files, name, content, mbr, filesystem="ext4", kind=None):
     return path
 
 
-def parts(directory):
-    """Fill directory with everything that the disks are made of."""
-    with Step("loaders: Debian packages", 20), tempfile.TemporaryDirectory() as name:
+def parts(release, directory):
+    """Fill directory with everything that the disks of a release are made of."""
+    step = Step(f"loaders: packages of {release.suite}", 20)
+    with step, tempfile.TemporaryDirectory() as name:
         root = pathlib.Path(name)
-        for package in (*PACKAGES, *LIBRARIES):
-            unpack(package, root)
-        linux = dom0.cached("guest", images_key(), images.parts)
+        release.unpack([*PACKAGES, *LIBRARIES], root)
+        LEGACY.unpack(["grub-legacy"], root)
+        linux = images.parts(release)
         for file in ("vmlinuz", "initrd", "boot.img"):
             shutil.copy(linux / file, directory)
-        shutil.copy(dom0.image() / "xen", directory)
-        for file in ("boot/memtest86+x64.bin", "boot/ipxe.lkrn", "usr/bin/extlinux",
-                     "usr/lib/syslinux/mbr/mbr.bin"):
+        shutil.copy(dom0.image(release) / "xen", directory)
+        for file in ("boot/memtest86+x64.bin", "usr/bin/extlinux", "usr/lib/syslinux/mbr/mbr.bin"):
             shutil.copy(root / file, directory)
+        ipxe, = (file for file in root.rglob("ipxe.lkrn") if not file.is_symlink())
+        shutil.copy(ipxe, directory)
         for wait, file in ((0, "silent"), (3000, "silent-wait")):
             command(["nasm", "-f", "bin", *([f"-DWAIT_MS={wait}"] if wait else []),
                      "-o", directory / file, HERE / "silent.asm"])
-        tools = ["env", f"LD_LIBRARY_PATH={root}/lib/x86_64-linux-gnu:"
-                        f"{root}/usr/lib/x86_64-linux-gnu", f"MAGIC={root}/usr/share/misc/magic"]
-        command([*tools, root / "usr/bin/grub-mkimage", "-O", "i386-pc",
+        command([*program(root, "grub-mkimage"), "-O", "i386-pc",
                  "-d", root / "usr/lib/grub/i386-pc", "-p", "(,msdos1)/boot/grub",
                  "-o", directory / "core.img", *GRUB_MODULES])
         modules = root / "usr/lib/syslinux/modules/bios"
         grub2_disks(directory)
         legacy_disk(directory, root / "usr/lib/grub/x86_64-pc")
-        syslinux_disks(directory, modules, root / "usr/bin/syslinux")
-        isolinux_cd(directory, root / "usr/lib/ISOLINUX/isolinux.bin", modules, tools, root)
+        syslinux_disks(directory, modules, program(root, "syslinux"))
+        isolinux_cd(directory, root / "usr/lib/ISOLINUX/isolinux.bin", modules, root)
         for file in ("silent", "silent-wait"):
             disk(directory, file, {}, mbr=(directory / file, None))
-
-
-def images_key():
-    """The name under which images.grub_linux() keeps its kernel and GRUB."""
-    packages = [images.kernel("cloud-amd64"), "busybox-static", "grub-pc-bin", "grub-common"]
-    lab = images.HERE
-    return key(lab / "images.py", lab / "debian.py", lab / "guest-init", versions(packages))
 
 
 def grub2_disks(files):
@@ -180,7 +174,7 @@ def syslinux_disks(files, modules, installer):
     for name, more, mbr in (("syslinux", {}, (files / "mbr.bin", None)),
                             ("grub-chain", chain, (files / "boot.img", files / "core.img"))):
         path = disk(files, name, {**content, **more}, mbr=mbr, filesystem="vfat")
-        command([installer, "--offset", images.FIRST * images.SECTOR, "--install", path])
+        command([*installer, "--offset", images.FIRST * images.SECTOR, "--install", path])
     disk(files, "extlinux", {
         **linux_files(files), "boot/extlinux/ldlinux.c32": modules / "ldlinux.c32",
         "boot/extlinux/extlinux.conf": syslinux_config("ext4", "/boot")},
@@ -189,12 +183,12 @@ def syslinux_disks(files, modules, installer):
 
 def install_extlinux(lab, device):
     """Let EXTLINUX's own installer do its work in dom0: it needs the mounted file system."""
-    program = lab.put("extlinux", (files() / "extlinux").read_bytes())
-    lab.run(f"chmod +x {program} && mount -t ext4 {device}1 /mnt && "
-            f"{program} --install /mnt/boot/extlinux 2>&1; umount /mnt")
+    installer = lab.put("extlinux", lab.images[device][1].with_name("extlinux").read_bytes())
+    lab.run(f"chmod +x {installer} && mount -t ext4 {device}1 /mnt && "
+            f"{installer} --install /mnt/boot/extlinux 2>&1; umount /mnt")
 
 
-def isolinux_cd(files, isolinux, modules, tools, root):
+def isolinux_cd(files, isolinux, modules, root):
     """A CD with ISOLINUX."""
     with tempfile.TemporaryDirectory() as name:
         tree = pathlib.Path(name, "isolinux")
@@ -202,21 +196,22 @@ def isolinux_cd(files, isolinux, modules, tools, root):
         for file in (isolinux, modules / "ldlinux.c32", files / "vmlinuz", files / "initrd"):
             shutil.copy(file, tree)
         (tree / "isolinux.cfg").write_text(syslinux_config("ext4", "/isolinux"))
-        command([*tools, root / "usr/bin/genisoimage", "-quiet", "-R", "-o", files / "isolinux.iso",
-                 "-b", "isolinux/isolinux.bin", "-c", "isolinux/boot.cat", "-no-emul-boot",
-                 "-boot-load-size", "4", "-boot-info-table", name])
+        command(["env", f"MAGIC={root}/usr/share/misc/magic", *program(root, "genisoimage"),
+                 "-quiet", "-R", "-o", files / "isolinux.iso", "-b", "isolinux/isolinux.bin",
+                 "-c", "isolinux/boot.cat", "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table", name])
 
 
-def files():
+def files(release):
     """The cached directory with all disks."""
     own = [HERE / "loaders.py", HERE / "silent.asm"]
-    return dom0.cached("loaders", key(*own, images_key(), dom0.image().name, versions(PACKAGES)),
-                       parts)
+    return dom0.cached("loaders", key(*own, images.parts(release).name, dom0.image(release).name,
+                                      release.versions(PACKAGES), LEGACY.versions(["grub-legacy"])),
+                       lambda directory: parts(release, directory))
 
 
-def loaders():
+def loaders(release):
     """All rows of the matrix."""
-    where = files()
+    where = files(release)
     grub2, setup, syslinux = ("E820",), ("E820", "EC00"), ("E820", "EC00", "floppy")
     silent = {"first": "^SILENT: in protected mode", "linux": False}
 

@@ -8,10 +8,10 @@ HEAD = """# Boot matrix
 Written by `make matrix` on {date}; do not edit. How an OS finds the PV disk that a loader has
 booted it from, on a real Xen under QEMU's software emulation.
 
-- Xen {xen}, Linux {dom0} in dom0, oxenstored; blkback serves the disk, QEMU the CD.
-- The guest has 256 MiB, the disk xvde and one row the CD xvdf: none has an emulated twin.
+{labs}
+- blkback serves the disk, QEMU the CD. The guest has 256 MiB, the disk xvde and one row the CD
+  xvdf: none has an emulated twin.
 - Firmware: {bios}, see *Modes*; SHA-256 of the default blob {digest}...
-{packages}
 
 The guest is paused at the first message of its OS, Linux always before its own driver for xenstore
 begins. From dom0 we compare with the time before the guest's first instruction: the frontend's
@@ -27,6 +27,14 @@ The number counts the attaches of the whole boot up to there, with one for each 
 Empty: the loader does not give this hint, so leaving it out changes nothing. `make matrix` fails if
 a device is not pristine in *closed*, or in the other modes after a hint that was not left out, and
 also if it is pristine without one.
+
+"""
+
+LABS = """
+## Other releases and the C xenstored
+
+The same with the Xen, the loaders and the Linux of each Debian release, and with each xenstored.
+GRUB legacy is bookworm's in all of them: later packages of that name have no GRUB in them.
 
 """
 
@@ -104,16 +112,16 @@ def rows(lines):
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def sums(results):
+def sums(cells):
     """Sentences on all cells."""
-    booted = [cell for cell in results.values() if "reset" in cell]
+    booted = [cell for cell in cells if "reset" in cell]
     right = [cell for cell in booted if "data right" in cell["disk"]]
-    left = {text for cell in results.values() for text in cell.get("left", ())}
+    left = {text for cell in cells for text in cell.get("left", ())}
     return paragraph(
-        f"Linux was booted in {len(booted)} cells, and found its test data right in {len(right)}. It "
-        f"had to reset the frontend in {sum(bool(cell['reset']) for cell in booted)}; the disk was "
-        f"attached in {sum(bool(cell['left']) for cell in booted)}. What differs where it is "
-        f"attached: {'; '.join(sorted(left))}.")
+        f"In all tables Linux was booted in {len(booted)} cells, and found its test data right in "
+        f"{len(right)}. It had to reset the frontend in {sum(bool(cell['reset']) for cell in booted)}"
+        f"; the disk was attached in {sum(bool(cell['left']) for cell in booted)}. What differs "
+        f"where it is attached: {'; '.join(sorted(left))}.")
 
 
 def paragraph(text, indent=""):
@@ -121,34 +129,44 @@ def paragraph(text, indent=""):
     return textwrap.fill(text, 100, subsequent_indent=indent, break_on_hyphens=False) + "\n"
 
 
-def notes(loaders, results, modes):
+def notes(loaders, results):
     """One sentence for each cell that may surprise."""
     text = ""
     for loader in loaders:
-        for mode in modes:
-            cell = results.get(f"{mode}: {loader.name}")
+        for column, cells in results.items():
+            cell = cells.get(loader.name)
             if cell and cell["wrong"]:
                 text += paragraph(
-                    f"- {loader.name}, {mode}: **wrong**: {'; '.join(cell['wrong'])}.", "  ")
+                    f"- {loader.name}, {column}: **wrong**: {'; '.join(cell['wrong'])}.", "  ")
         if loader.name in NOTES:
             text += paragraph(f"- {loader.name}: {NOTES[loader.name]}", "  ")
     return text
 
 
-def write(path, loaders, results, modes, facts):
-    """Write the file; results: {"MODE: LOADER": cell}, facts: what HEAD names."""
-    by_mode = [[results.get(f"{mode}: {loader.name}") for mode in modes] for loader in loaders]
-    linux = next(match.group(1) for cell in results.values()
-                 if (match := re.search(r"Linux version (\S+)", cell.get("os", ""))))
-    date = max(cell["date"] for cell in results.values())
-    first = [["Loader, OS", *modes]]
-    first += [[loader.name, *map(state, cells)] for loader, cells in zip(loaders, by_mode)]
+def pick(loader, results, columns):
+    """The cells of a loader in some columns."""
+    return [results[column.name].get(loader.name) for column in columns]
+
+
+def write(path, loaders, results, modes, labs, facts):
+    """Write the file; results: {column: {loader: cell}}, facts: what HEAD names."""
+    cells = [cell for column in results.values() for cell in column.values()]
+    kernels = {column: match.group(1) for column, found in results.items()
+               for cell in found.values()
+               if (match := re.search(r"Linux version (\S+)", cell.get("os", "")))}
+    lines = [paragraph(f"- {text}, Linux {kernel}.", "  ")
+             for suite, text in facts.pop("labs").items()
+             for kernel in {kernels[name] for name in kernels if name.startswith(f"{suite}, ")}]
+    first = [["Loader, OS", *(column.mode for column in modes)]]
+    first += [[loader.name, *map(state, pick(loader, results, modes))] for loader in loaders]
+    other = [["Loader, OS", *(column.name for column in labs)]]
+    other += [[loader.name, *map(state, pick(loader, results, labs))] for loader in loaders]
     second = [["Loader, OS", "closed: attaches", "MiB", "s", "sticky: attaches", "MiB", "s"]]
-    second += [[loader.name, *costs(cells[0]), *costs(cells[1])]
-               for loader, cells in zip(loaders, by_mode)]
+    for loader in loaders:
+        closed, sticky = pick(loader, results, modes)[:2]
+        second.append([loader.name, *costs(closed), *costs(sticky)])
     path.parent.mkdir(exist_ok=True)
-    facts["packages"] = paragraph(
-        f"- Loaders and OSes are Debian's: Linux {linux}, {facts['packages']}.", "  ").strip()
-    path.write_text(HEAD.format(date=date, **facts) + rows(first) + "\n" +
-                    sums(results) + "\n" + notes(loaders, results, modes) +
-                    MODES + rows(second) + ABSENT)
+    path.write_text(HEAD.format(date=max(cell["date"] for cell in cells),
+                                labs="".join(lines).strip(), **facts)
+                    + rows(first) + LABS + rows(other) + "\n" + sums(cells) + "\n"
+                    + notes(loaders, results) + MODES + rows(second) + ABSENT)

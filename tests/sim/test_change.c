@@ -47,16 +47,6 @@ TEST(read_forgets_what_post_has_read_as_it_forgets_all)
     check_each(10, read_again);
 }
 
-TEST(read_of_the_boot_sector_soon_after_post_needs_no_backend)
-{
-    struct backend *be = boot_one();
-    u32 before = be->connects;
-    check_equal(sim_read(be, 0, 1), 0);
-    sim_pass(SECOND);
-    check_equal(sim_read(be, 0, 1), 0);
-    check_equal(be->connects, before);
-}
-
 TEST(write_to_a_disk_that_has_become_read_only_is_refused)
 {
     struct backend *be = boot_one();

@@ -437,7 +437,7 @@ TEST(bad_first_sector_leaves_a_disk_that_can_be_read_elsewhere)
     check_true(sim_drive(be));
     check_equal(sim_read(be, 0, 1), DISK_RET_EBADTRACK);
     check_equal(sim_read(be, 1, 100), 0);
-    check_true(sim_logged("xvde: its first sectors cannot be read"));
+    check_true(sim_logged("xvde: its first sector cannot be read"));
     be->bad_to = 0;
     check_equal(sim_read(be, 0, 1), 0);
 }
@@ -732,7 +732,7 @@ TEST(frontend_that_names_another_domain_gives_its_pages_to_nobody_else)
     sim_boot_unchecked();
     check_true(!sim_drive(be));
     check_true(sim_drive(other));
-    check_true(sim_logged("xen: xvde: backend did not connect"));
+    check_true(sim_logged("xen: xvde: backend does not connect"));
     sim_check_clean();
 }
 

@@ -167,7 +167,7 @@ TEST(post_skips_a_backend_without_a_driver_after_its_limit_and_boots_the_rest)
     sim_boot();
     check_true(!sim_drive(absent));
     check_true(sim_drive(be));
-    check_true(sim_now < 12 * SECOND);
+    check_true(sim_now < 32 * SECOND);
     check_true(sim_logged("xen: xvde: "));
 }
 
@@ -576,7 +576,6 @@ TEST(count_of_zero_is_a_success_that_does_nothing)
     struct backend *be = boot_one();
     check_equal(sim_read(be, 0, 0), 0);
     check_equal(sim_write(be, 0, 0), 0);
-    check_equal(sim_read(be, 0, 1), 0);
     check_equal(be->connects, 1);
 }
 

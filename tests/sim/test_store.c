@@ -75,7 +75,7 @@ write_lengths(int n)
     store.index = n * 333;
     open_store();
     for (i = 0; i < 300; i++) {
-        u32 len = i < 40 ? i : sim_random(4000);
+        u32 len = i < 40 ? i : sim_random(900);
         struct xenstore_node_s node = { "state", long_text(len) };
         check_equal(xenstore_update("device/vbd/1", &node, 1), 0);
         check_string(store_read("/local/domain/7/device/vbd/1/state")
@@ -115,11 +115,13 @@ TEST(store_node_that_does_not_exist_reads_as_null)
     close_store();
 }
 
-TEST(store_request_longer_than_the_protocol_allows_is_not_sent)
+TEST(store_request_longer_than_the_ring_is_not_sent)
 {
     open_store();
     u32 before = store.requests;
-    char *text = long_text(XENSTORE_PAYLOAD_MAX - strlen("device/vbd/1/state"));
+    // a request is published whole, so it has to fit the ring
+    char *text = long_text(XENSTORE_RING_SIZE - sizeof(struct xsd_sockmsg)
+                           - strlen("device/vbd/1/state"));
     struct xenstore_node_s node = { "state", text };
     check_equal(xenstore_update("device/vbd/1", &node, 1), -1);
     check_equal(store.requests, before);
@@ -235,73 +237,6 @@ TEST(store_number_is_decimal_digits_and_nothing_else)
     check_equal(xenstore_read_number("/x", "number", &value), -1);
     check_equal(value, 0x5555);
     close_store();
-}
-
-
-/****************************************************************
- * Transactions
- ****************************************************************/
-
-TEST(store_transaction_says_when_it_has_to_be_repeated)
-{
-    int i;
-    store_write("/x/node", "1");
-    open_store();
-    store.conflicts = 5;
-    for (i = 0; i < 5; i++) {
-        check_equal(xenstore_begin(), 0);
-        check_true(xenstore_read("/x", "node"));
-        check_equal(xenstore_end(1), 1);
-    }
-    check_equal(xenstore_begin(), 0);
-    check_equal(xenstore_end(1), 0);
-    close_store();
-}
-
-TEST(store_transaction_can_be_aborted)
-{
-    open_store();
-    store.conflicts = 1;
-    check_equal(xenstore_begin(), 0);
-    check_equal(xenstore_end(0), 0);
-    check_equal(store.conflicts, 1);
-    close_store();
-}
-
-TEST(store_transaction_that_cannot_start_is_not_run)
-{
-    open_store();
-    store.fault_at = store.requests + 1;
-    store.fault = STORE_ERROR;
-    store.error = "ENOSPC";
-    check_equal(xenstore_begin(), -1);
-    check_true(sim_logged("ENOSPC"));
-    close_store();
-}
-
-TEST(store_requests_after_a_transaction_are_not_part_of_it)
-{
-    open_store();
-    store_write("/x/node", "1");
-    check_equal(xenstore_begin(), 0);
-    check_equal(xenstore_end(1), 0);
-    check_string(xenstore_read("/x", "node"), "1");
-    // transactions cannot be nested: a second one starts from none
-    check_equal(xenstore_begin(), 0);
-    check_equal(xenstore_end(1), 0);
-    close_store();
-}
-
-TEST(store_transaction_that_always_conflicts_makes_the_disk_fail)
-{
-    struct backend *be = sim_disk(51776);
-    sim_prepare();
-    store.conflicts = -1;
-    sim_post_setup();
-    check_true(!sim_drive(be));
-    check_true(sim_now < 20 * SECOND);
-    check_true(sim_logged("xen: xvde: its place in xenstore keeps changing"));
-    sim_check_clean();
 }
 
 

@@ -1,0 +1,132 @@
+"""Storage that answers nothing for a while costs one int13, and no disk."""
+
+import time
+
+import pytest
+
+from lab import xl_disk
+from pristine import View
+from script import Log, Model, Script, press, problems
+from trial import create, ending, start, throttle
+
+pytestmark = pytest.mark.pending
+
+
+def patient(lab, devices):
+    """Let dom0 wait for disks as it does for those of a SAN."""
+    lab.run("".join(f"echo 300 >/sys/block/{device.removeprefix('/dev/')}/device/timeout; "
+                    for device in devices))
+
+
+def stall(lab, devices):
+    """Let disks of dom0 answer nothing from now on: the one read that is let through is ours."""
+    for device in devices:
+        throttle(lab, device, 1)
+        lab.run(f"dd if={device} of=/dev/null bs=512 count=1 iflag=direct 2>&1")
+
+
+def traces(guest, before):
+    """What is left in the guest besides what a backend publishes."""
+    return View(guest).traces(before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["phy", "qdisk"])
+def test_storage_that_stalls_for_45_s_and_comes_back(lab, blob, programs, tmp_path, backend):
+    """Reads work again after it, and the device is as if the firmware had never run."""
+    script = Script()
+    script.read(0x80, 8192, 8)
+    stalled = script.key()
+    failed = script.read(0x80, 2 * 8192, 8)
+    back = script.key()
+    for _ in range(2):
+        first = script.read(0x80, 3 * 8192, 8)          # the close may need one int13 to go on
+        script.wait(3)
+    good = [script.read(0x80, number * 8192, 8) for number in range(4, 7)]
+    good.append(script.write(0x80, 9000, 2))
+    good.append(script.read(0x80, 8999, 4))
+    image = script.image(tmp_path / "disk.raw", programs, mib=32)
+    device = lab.attach(image)
+    patient(lab, [device])
+    guest = create(lab, [xl_disk(device, "xvde", backend=backend)], blob)
+    before = View(guest)
+    start(guest)
+    guest.wait_line(f"^KEY {stalled:04x}$", 120)
+    stall(lab, [device])
+    stop = time.monotonic()
+    guest.press("ret")
+    guest.wait_line(f"^OP {failed:04x} ", 120)
+    time.sleep(max(0, stop + 45 - time.monotonic()))
+    throttle(lab, device, 0)
+    time.sleep(5)
+    press(guest, back)
+    log = Log(ending(guest))
+    left = traces(guest, before)
+    assert log[failed].bad == 1
+    # what was tried while the close was under way may fail once
+    allowed = [number for number in range(back + 1, first + 1) if log[number].bad]
+    assert len(allowed) <= 1
+    assert problems(script, log, {0x80: Model(image)}, failed=[failed, *allowed]) == []
+    assert not any(log[number].bad for number in good)
+    assert left == []
+
+
+def boot_while_stalled(lab, blob, programs, tmp_path, count, seconds):
+    """Boot a guest from disks that stall for so long from its start on; returns its log."""
+    script = Script()
+    for drive in range(0x80, 0x80 + count):
+        script.read(drive, 4000, 8)
+    image = script.image(tmp_path / "disk.raw", programs, mib=5)
+    names = [f"xvd{letter}" for letter in "efghijklmnopqrst"[:count]]
+    devices = [lab.attach(image, snapshot=True) for _ in names]
+    patient(lab, devices)
+    guest = create(lab, [xl_disk(device, name) for name, device in zip(names, devices)], blob)
+    before = View(guest)
+    stall(lab, devices)
+    guest.unpause()
+    for device in devices:              # the first reads of POST
+        lab.run(f"until awk '{{ exit !$1 }}' /sys/block/{device.removeprefix('/dev/')}/inflight; "
+                "do sleep 0.1; done")
+    time.sleep(seconds)
+    for device in devices:
+        throttle(lab, device, 0)
+    guest.skip_menu(180)
+    assert guest.wait_line("^SCRIPT |^No bootable device").group() == "SCRIPT "
+    log = Log(ending(guest))
+    models = dict.fromkeys(range(0x80, 0x80 + count), Model(image))
+    assert problems(script, log, models) == []
+    assert traces(guest, before) == []
+
+
+def test_disks_that_stall_for_15_s_in_post_boot(lab, blob, programs, tmp_path):
+    boot_while_stalled(lab, blob, programs, tmp_path, 2, 15)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [1, 4, 16])
+def test_disks_that_answer_nothing_in_post_are_left_out(lab, blob, programs, tmp_path, count):
+    """The good one among them boots; when storage is back, nothing is left of any of them."""
+    script = Script()
+    script.read(0x80, 4000, 8)
+    back = script.key()
+    script.read(0x80, 5000, 8)
+    script.wait(3)
+    script.read(0x80, 6000, 8)
+    image = script.image(tmp_path / "disk.raw", programs, mib=5)
+    names = [f"xvd{letter}" for letter in "fghijklmnopqrstu"[:min(count, 15)]]
+    good = lab.attach(image, snapshot=True)
+    devices = [lab.attach(image, snapshot=True) for _ in names]
+    patient(lab, devices)
+    guest = create(lab, [xl_disk(device, name) for name, device in
+                         zip(["xvde", *names], [good, *devices])], blob)
+    before = View(guest)
+    stall(lab, devices)
+    start(guest)
+    guest.wait_line(f"^KEY {back:04x}$", 180)
+    for device in devices:
+        throttle(lab, device, 0)
+    time.sleep(5)
+    guest.press("ret")
+    log = Log(ending(guest))
+    assert problems(script, log, {0x80: Model(image)}) == []
+    assert traces(guest, before) == []
