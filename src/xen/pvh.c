@@ -35,7 +35,7 @@ memfile_copy(struct romfile_s *file, void *dest, u32 maxlen)
 static void
 memfile_add(const char *name, const void *data, u32 size)
 {
-    struct memfile_s *mem = malloc_tmp(sizeof(*mem));
+    struct memfile_s *mem = malloc_tmphigh(sizeof(*mem));
     void *copy = malloc_tmphigh(size);
     if (!mem || !copy) {
         warn_noalloc();

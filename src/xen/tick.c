@@ -193,8 +193,8 @@ xentick_poll(void)
 {
     if (!CONFIG_XEN_PVH)
         return;
-    u32 count;
-    for (count = take_due(); count; count--) {
+    u32 i, count = take_due();
+    for (i = 0; i < count; i++) {
         struct bregs br;
         memset(&br, 0, sizeof(br));
         call16_int(0x08, &br);
