@@ -3,6 +3,7 @@
 #   make              build out/bios-xenpv.bin (HVM guests) and out/seabios-xenpvh.elf (PVH guests)
 #   make run          boot Linux from a PV disk on a real Xen (DISK=image: your own disk)
 #   make shell        the same Xen with a shell in dom0
+#                     TYPE=pvh: in a PVH guest, which has no device model
 #                     RELEASE=trixie: the Xen and Linux of that Debian, here and for all tests on
 #                     Xen, instead of those of this machine's release
 #   make check        all tests
@@ -50,7 +51,7 @@ $(PVH) $(TREE)/.config-pvh: CONFIGURATION = .config-pvh
 all: $(BLOB) $(PVH)
 
 .PHONY: all run shell bench matrix check check-host check-build check-seabios check-guests \
-    check-lab check-releases check-slow check-pending check-fresh model coverage mutate fuzz install deb clean FORCE
+    check-lab check-releases check-slow check-pvh check-pending check-fresh pvh-boots model coverage mutate fuzz install deb clean FORCE
 .DELETE_ON_ERROR:
 
 
@@ -102,11 +103,17 @@ packages-%: FORCE
 # the blob for tests/lab and tests/guests
 run shell check-guests check-lab check-releases check-slow check-pending: export BIOS = $(abspath $(BLOB))
 
-run: $(BLOB) | packages-lab
-	@tests/lab/run $(DISK)
+# TYPE: hvm or pvh
+TYPE = hvm
+FIRMWARE_hvm = $(BLOB)
+FIRMWARE_pvh = $(PVH)
+FIRMWARE = $(or $(FIRMWARE_$(TYPE)),$(error TYPE=$(TYPE): hvm or pvh))
 
-shell: $(BLOB) | packages-lab
-	@tests/lab/run --shell $(DISK)
+run: $(BLOB) $(PVH) | packages-lab
+	@tests/lab/run --bios $(FIRMWARE) $(DISK)
+
+shell: $(BLOB) $(PVH) | packages-lab
+	@tests/lab/run --shell --bios $(FIRMWARE) $(DISK)
 
 
 ################ Tests: each part leaves JUnit XML in out/results/PART
@@ -145,11 +152,11 @@ check-guests: $(BLOB) | packages-lab
 	$(PYTEST) tests/guests
 
 # The blob on a real Xen: two labs at a time, each has one CPU
-check-lab: $(BLOB) | packages-lab
+check-lab: $(BLOB) $(PVH) | packages-lab
 	$(PYTEST) -n 2 --dist loadfile -m "not slow and not pending" tests/lab
 
 # Some of that on the Xen of the other Debian releases
-check-releases: $(BLOB) | packages-lab
+check-releases: $(BLOB) $(PVH) | packages-lab
 	status=0; for release in `/usr/bin/python3 -B tests/lab/releases.py`; do \
 	    export RELEASE=$$release; $(PYTEST:pytest.xml=$$release.xml) -n 2 --dist loadfile \
 	        -m "release and not slow and not pending" tests/lab || status=1; done; exit $$status
@@ -170,8 +177,18 @@ fuzz: $(BLOB) | packages-host
 	$(MAKE) -C tests/fuzz fuzz TREE=$(abspath $(TREE)) TIME=$(TIME)
 
 # What takes minutes there; not a part of `check`
-check-slow: $(BLOB) | packages-lab
+check-slow: $(BLOB) $(PVH) | packages-lab
 	$(PYTEST) -m "slow and not pending" tests/lab
+
+# The tests that are not of a device model with the firmware of PVH guests, about 10 minutes
+check-pvh: $(PVH) | packages-lab
+	BIOS=$(abspath $(PVH)) $(PYTEST) -n 2 --dist loadfile -m "not slow and not pending and not hvm" tests/lab
+
+# BOOTS boots of each form of Linux in PVH guests, with and without a wait for a key before; what
+# is kept of a failure is in out/boots
+BOOTS = 300
+pvh-boots: $(PVH) | packages-lab
+	@tests/lab/pvh_boots.py $(BOOTS)
 
 # Tests of what an open issue has to make true; those of tests/sim are in tests/sim/pending
 check-pending: $(BLOB) | packages-lab

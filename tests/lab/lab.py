@@ -230,8 +230,8 @@ class Lab:
         """Create a guest with xl.
 
         disks: see xl_disk(). bios: a file of the host to be used as BIOS blob, default is the
-        dom0's stock SeaBIOS; an ELF file is the firmware of a PVH guest. paused: it stands before its first instruction. settings: xl.cfg, on
-        top of GUEST.
+        dom0's stock SeaBIOS; an ELF file is the firmware of a PVH guest. paused: it stands before
+        its first instruction. settings: xl.cfg, on top of GUEST.
         """
         name = settings.setdefault("name", f"guest{next(self.numbers)}")
         if bios:
