@@ -60,7 +60,7 @@ read_states(struct xenbus_s *bus, int *frontend, int *backend)
 
 // Say what the backend wrote about its failure: Linux's xenbus_dev_error() puts
 // it below its own domain's "error", or the frontend's.
-static void
+static void noinline // its path is not on the stack during a wait
 print_error(struct xenbus_s *bus)
 {
     static const char middle[] = "/backend/";
