@@ -188,7 +188,7 @@ DEB = $(OUT)/seabios-xenpv_$(VERSION)_all.deb
 
 deb: $(DEB)
 
-$(DEB): $(BLOB) $(shell find $(SOURCES) -type f) | packages-deb
+$(DEB): $(BLOB) $(shell find $(SOURCES) -type f 2>/dev/null) | packages-deb
 	rm -rf $(OUT)/deb
 	mkdir -p $(OUT)/deb/source
 	cp -r --parents $(SOURCES) $(OUT)/deb/source
