@@ -1,6 +1,6 @@
 # SeaBIOS with the Xen layer
 #
-#   make              build out/bios-xenpv.bin (HVM guests) and out/seabios-xenpvh.elf (PVH guests)
+#   make              build out/bios-xenpv.bin
 #   make run          boot Linux from a PV disk on a real Xen (DISK=image: your own disk)
 #   make shell        the same Xen with a shell in dom0
 #                     TYPE=pvh: in a PVH guest, which has no device model
@@ -12,7 +12,11 @@
 #   make model        the proofs of the attach protocol alone
 #   make matrix       every boot loader in every mode, half an hour; writes docs/boot-matrix.md
 #   make deb          the Debian package, out/seabios-xenpv_VERSION_all.deb
+<<<<<<< HEAD
 #   make install      copy both to $(DESTDIR)$(PREFIX)/lib/seabios-xenpv
+=======
+#   make install      copy the blob to $(DESTDIR)$(PREFIX)/lib/seabios-xenpv
+>>>>>>> main
 #   make clean        remove out/ (downloads stay in ~/.cache/seabios-xenpv)
 #
 # This file may be distributed under the terms of the GNU LGPLv3 license.
@@ -24,31 +28,23 @@ VERSION = 0.1
 SEABIOS =
 # Configuration fragment, and further settings: make SETTINGS="CONFIG_DEBUG_LEVEL=8"
 CONFIG = configs/hvm.config
-CONFIG_PVH = configs/pvh.config
 SETTINGS =
 OUT = out
 PREFIX = /usr/local
 
 BLOB = $(OUT)/bios-xenpv.bin
-PVH = $(OUT)/seabios-xenpvh.elf
 TREE = $(OUT)/seabios
 PATCHES = $(sort $(wildcard patches/*.patch))
-LAYER = $(wildcard src/xen/*.* src/xen/*/*)
+LAYER = $(wildcard src/xen/* src/xen/*/*)
 # the files of a tree of one's own: a change there makes a new copy
 ORIGINAL = $(if $(SEABIOS),$(shell find $(SEABIOS) -name .git -prune -o -type f -print 2>/dev/null))
 
 # array-bounds: false alarms, which SeaBIOS itself turns off since 1.16.3
 BUILD_SEABIOS = +$(MAKE) --no-print-directory -C $(TREE) \
     $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc)) \
-    OUT=$(BUILD)/ KCONFIG_CONFIG=$(abspath $(TREE))/$(CONFIGURATION) PYTHON="python3 -B" CC="$(CC) -Wno-array-bounds" EXTRAVERSION=-xenpv-$(VERSION)
+    OUT=out/ PYTHON="python3 -B" CC="$(CC) -Wno-array-bounds" EXTRAVERSION=-xenpv-$(VERSION)
 
-# which of the two builds in the tree: the directory of its objects, its configuration
-BUILD = out
-CONFIGURATION = .config
-$(PVH) $(TREE)/.config-pvh: BUILD = out-pvh
-$(PVH) $(TREE)/.config-pvh: CONFIGURATION = .config-pvh
-
-all: $(BLOB) $(PVH)
+all: $(BLOB)
 
 .PHONY: all run shell bench matrix check check-host check-build check-seabios check-guests \
     check-lab check-releases check-slow check-pvh check-pending check-fresh pvh-boots model coverage mutate fuzz install deb clean FORCE
@@ -64,16 +60,6 @@ $(BLOB): $(TREE)/.config $(LAYER) | packages-build
 $(TREE)/.config: $(TREE)/.patched Kconfig.xen $(CONFIG) $(OUT)/settings
 	cat $(CONFIG) $(OUT)/settings >$@
 	$(BUILD_SEABIOS) olddefconfig
-
-$(TREE)/.config-pvh: $(TREE)/.patched Kconfig.xen $(CONFIG_PVH) $(OUT)/settings
-	cat $(CONFIG_PVH) $(OUT)/settings >$@
-	$(BUILD_SEABIOS) olddefconfig
-
-# The firmware of PVH guests: an entry of its own around the second build's image
-$(PVH): $(TREE)/.config-pvh $(LAYER) | packages-build
-	$(BUILD_SEABIOS)
-	$(MAKE) --no-print-directory -C src/xen/pvh IMAGES=$(abspath $(TREE))/out-pvh
-	install -m 644 $(TREE)/out-pvh/pvh.elf $@
 
 # A patched copy of SeaBIOS. The layer is linked in, so that a change there needs no new copy.
 $(TREE)/.patched: $(OUT)/origin $(ORIGINAL) $(PATCHES) scripts/copy-seabios | packages-build
@@ -209,16 +195,12 @@ bench: | packages-build packages-lab packages-bench
 
 ################ Other
 
-install: $(BLOB) $(PVH)
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/seabios-xenpv $(BLOB) $(PVH)
+install: $(BLOB)
+	install -D -m 644 $(BLOB) $(DESTDIR)$(PREFIX)/lib/seabios-xenpv/bios-xenpv.bin
 	@echo
 	@echo 'For the HVM guests that are to boot from PV disks, in xl.cfg:'
 	@echo '    bios = "seabios"'
 	@echo '    bios_path_override = "$(PREFIX)/lib/seabios-xenpv/bios-xenpv.bin"'
-	@echo
-	@echo 'For PVH guests:'
-	@echo '    type = "pvh"'
-	@echo '    kernel = "$(PREFIX)/lib/seabios-xenpv/seabios-xenpvh.elf"'
 
 # The Debian package, built in a copy of what it is made of
 SOURCES = Makefile Kconfig.xen configs patches scripts src debian docs/seabios-xenpv.7 \
@@ -227,7 +209,7 @@ DEB = $(OUT)/seabios-xenpv_$(VERSION)_all.deb
 
 deb: $(DEB)
 
-$(DEB): $(BLOB) $(shell find $(SOURCES) -type f) | packages-deb
+$(DEB): $(BLOB) $(shell find $(SOURCES) -type f 2>/dev/null) | packages-deb
 	rm -rf $(OUT)/deb
 	mkdir -p $(OUT)/deb/source
 	cp -r --parents $(SOURCES) $(OUT)/deb/source

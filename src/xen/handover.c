@@ -11,7 +11,6 @@
 #include "bregs.h" // struct bregs
 #include "config.h" // CONFIG_XEN_PV
 #include "handover.h" // CMD_XEN_CLOSE
-#include "stacks.h" // call32
 #include "util.h" // ticks_from_ms
 #include "xenpv.h" // xen_handover
 
@@ -24,22 +23,10 @@ struct drive_s *XenAttached VARLOW;
 u8 XenIdleTicks VARLOW;
 
 void
-xen_shutdown(u32 reason)
-{
-    if (!CONFIG_XEN_PV)
-        return;
-    if (MODESEGMENT)
-        call32(xen_shutdown32, reason, -1);
-    else
-        xen_shutdown32(reason);
-}
-
-void
 xen_handover(void)
 {
     if (!CONFIG_XEN_PV)
         return;
-    xentick_handover();
     struct disk_op_s op;
     op.drive_fl = GET_LOW(XenAttached);
     if (!op.drive_fl)
@@ -73,7 +60,6 @@ xen_handover_tick(void)
 void
 xen_handover_13(struct bregs *regs)
 {
-    xentick_13();
     if ((!regs->ah && !regs->dl) || regs->ax == 0x4b00)
         xen_handover();
 }

@@ -7,7 +7,6 @@
 #include "output.h" // ASSERT32FLAT
 #include "platform.h" // xen_platform_init
 #include "session.h" // xen_session_setup
-#include "tick.h" // xentick_setup
 #include "xenpv.h" // xen_setup
 #include "xenstore.h" // xenstore_setup
 
@@ -20,10 +19,8 @@ xen_setup(void)
     ASSERT32FLAT();
     if (!CONFIG_XEN_PV)
         return;
-    if (xen_platform_init())
-        return;
-    xentick_setup();
-    is_ready = !xenstore_setup() && !xen_session_setup();
+    is_ready = !xen_platform_init() && !xen_session_setup()
+               && !xenstore_setup();
 }
 
 void

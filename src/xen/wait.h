@@ -18,10 +18,6 @@
 // Ticks of the TSC in `us` microseconds.
 u64 xen_ticks(u32 us);
 
-// Xen's time in ns (xen.h, "struct vcpu_time_info"), or 0 if it cannot be read
-// now: Xen is changing it, or a restore has left a hole in place of the page.
-u64 xen_system_time(void);
-
 // A wait with a deadline. Time in which the domain did not run does not count.
 struct xenwait_s {
     u64 last;      // rdtscll() of the last step

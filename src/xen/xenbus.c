@@ -64,7 +64,7 @@ static void
 print_error(struct xenbus_s *bus)
 {
     static const char middle[] = "/backend/";
-    char dir[XENBUS_PATHSIZE + 16];
+    char *dir = bus->error_dir;
     const char *text = NULL, *backend = bus->backend;
     while (strlen(backend) > strlen(middle)
            && memcmp(backend, middle, strlen(middle)))
@@ -72,11 +72,11 @@ print_error(struct xenbus_s *bus)
     int len = backend - bus->backend;
     if (strlen(backend) > strlen(middle)) {
         memcpy(dir, bus->backend, len);
-        snprintf(dir + len, sizeof(dir) - len, "/error%s", backend);
+        snprintf(dir + len, sizeof(bus->error_dir) - len, "/error%s", backend);
         text = xenstore_read(dir, "error");
     }
     if (!text) {
-        snprintf(dir, sizeof(dir), "error/%s", bus->node);
+        snprintf(dir, sizeof(bus->error_dir), "error/%s", bus->node);
         text = xenstore_read(dir, "error");
     }
     if (text)

@@ -13,6 +13,7 @@ struct xenbus_s {
     const char *name;               // for messages, as "xvde"
     char node[32];                  // "device/vbd/51776"
     char backend[XENBUS_PATHSIZE];  // "/local/domain/0/backend/vbd/1/51776"
+    char error_dir[XENBUS_PATHSIZE + 16]; // where it may say what is wrong
     domid_t domid;                  // the backend's domain
     grant_ref_t ring_ref;           // what we published last
     evtchn_port_t port;

@@ -33,9 +33,6 @@ GUEST = {
     "vga": "none", "vkb_device": 0, "vnc": 0, "sdl": 0, "usb": 0, "serial": "none",
     "on_poweroff": "destroy", "on_reboot": "destroy", "on_crash": "preserve",
 }
-# What of this belongs to a device model, which a PVH guest has not
-DEVICE_MODEL = ["bios", "vga", "vkb_device", "vnc", "sdl", "usb", "serial"]
-LOW_MEMORY = (HERE / "low_memory.py").read_bytes()
 
 
 class CommandError(LabError):
@@ -235,7 +232,7 @@ class Lab:
         """
         name = settings.setdefault("name", f"guest{next(self.numbers)}")
         if bios:
-            settings.update(firmware(self.blob(bios), bios))
+            settings["bios_path_override"] = self.blob(bios)
         path = self.put(f"{name}.cfg", guest_config(disks, **settings).encode())
         position = self.log.end()
         try:
@@ -243,8 +240,7 @@ class Lab:
         except CommandError as error:
             log = self.run(f"tail -n 30 /var/log/xen/qemu-dm-{name}.log 2>/dev/null || true")
             raise CommandError(f"{error}--- device model\n{log}") from error
-        return Guest(self, name, int(self.run(f"xl domid {name}")), position,
-                     settings.get("type") == "pvh")
+        return Guest(self, name, int(self.run(f"xl domid {name}")), position)
 
     def blob(self, path):
         """Put a BIOS blob of the host into dom0 if it is not there yet; returns its path."""
@@ -273,26 +269,17 @@ class Attaches:
         return sum(seen.count(path) // 2 for path in self.paths)
 
 
-def firmware(place, path):
-    """The settings for a firmware of the host that is at a place in dom0."""
-    if pathlib.Path(path).read_bytes()[:4] == b"\x7fELF":
-        return {"type": "pvh", "kernel": place}
-    return {"bios_path_override": place}
-
-
 def guest_config(disks, **settings):
     """The text of an xl.cfg file: GUEST, the settings and the disks."""
     settings = {**GUEST, **settings, "disk": list(disks)}
-    if settings["type"] == "pvh":
-        settings = {name: value for name, value in settings.items() if name not in DEVICE_MODEL}
     return "".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items())
 
 
 class Guest:
     """A guest that was created with Lab.create()."""
 
-    def __init__(self, lab, name, domid, position, pvh=False):
-        self.lab, self.name, self.domid, self.pvh = lab, name, domid, pvh
+    def __init__(self, lab, name, domid, position):
+        self.lab, self.name, self.domid = lab, name, domid
         self.begin = self.position = position   # in the hypervisor's log
 
     def pause(self):
@@ -319,24 +306,13 @@ class Guest:
         return match
 
     def skip_menu(self, timeout=60):
-        """Press a key when the BIOS waits 2.5 s for a choice of its boot menu.
-
-        In a PVH guest the wait takes its time: to press a key there takes as long.
-        """
+        """Press a key when the BIOS waits 2.5 s for a choice of its boot menu."""
         self.wait_line("Press .* for boot menu", timeout)
-        if not self.pvh:
-            self.press("spc")
+        self.press("spc")
 
     def press(self, key_name):
-        """Press a key (a name of QEMU's, as spc or ret)."""
-        if self.pvh:
-            self.lab.run(f"python3 - {self.domid} key {key_name}", stdin=LOW_MEMORY)
-        else:
-            self.lab.run(f"xl qemu-monitor-command {self.domid} 'sendkey {key_name}'")
-
-    def screen(self):
-        """The text screen of a PVH guest."""
-        return self.lab.run(f"python3 - {self.domid} screen", stdin=LOW_MEMORY)
+        """Press a key of the emulated keyboard (a name of QEMU's, as spc or ret)."""
+        self.lab.run(f"xl qemu-monitor-command {self.domid} 'sendkey {key_name}'")
 
     def frontend(self, vdev):
         """The frontend's directory of a VBD in xenstore, {name: value}."""
@@ -353,9 +329,8 @@ class Guest:
         disk in dom0, as blkback forgets its count with each attach. emulated are those of the
         guest's emulated disks; where it is not 0, blkback's number may include some of them.
         """
-        names, counts = ("", "") if self.pvh else (
-            self.lab.run(f"xl qemu-monitor-command {self.domid} 'info {what}'")
-            for what in ("block", "blockstats"))
+        names, counts = (self.lab.run(f"xl qemu-monitor-command {self.domid} 'info {what}'")
+                         for what in ("block", "blockstats"))
         names = re.findall(r"^(\S+?)(?: \(#block\d+\))?: ", names, re.M)
         counts = re.findall(r"rd_operations=(\d+) wr_operations=(\d+)", counts)
         device_model = {name: tuple(map(int, pair)) for name, pair in zip(names, counts)}
