@@ -12,11 +12,7 @@
 #   make model        the proofs of the attach protocol alone
 #   make matrix       every boot loader in every mode, half an hour; writes docs/boot-matrix.md
 #   make deb          the Debian package, out/seabios-xenpv_VERSION_all.deb
-<<<<<<< HEAD
 #   make install      copy both to $(DESTDIR)$(PREFIX)/lib/seabios-xenpv
-=======
-#   make install      copy the blob to $(DESTDIR)$(PREFIX)/lib/seabios-xenpv
->>>>>>> main
 #   make clean        remove out/ (downloads stay in ~/.cache/seabios-xenpv)
 #
 # This file may be distributed under the terms of the GNU LGPLv3 license.
