@@ -21,6 +21,70 @@ struct xenblk_s *xenblk;
 
 
 /****************************************************************
+ * What the backend says
+ ****************************************************************/
+
+int
+xenblk_refuse(struct xendisk_s *disk, const char *why)
+{
+    dprintf(1, "xen: %s: %s\n", disk->name, why);
+    return -1;
+}
+
+int
+xenblk_read_property(struct xendisk_s *disk, const char *name, u64 *value)
+{
+    if (xenstore_read_number(disk->bus.backend, name, value) >= 0)
+        return 0;
+    dprintf(1, "xen: %s: no usable number in \"%s\" of its backend\n"
+            , disk->name, name);
+    return -1;
+}
+
+// Read what the backend publishes when it is connected (blkif.h, "Backend
+// Device Properties").
+static int noinline // its values are not on the stack during a close
+read_properties(struct xendisk_s *disk)
+{
+    static const char *const names[] = {
+        "sectors", "sector-size", "info", "feature-max-indirect-segments",
+    };
+    u64 values[] = { NO_SIZE, DISK_SECTOR_SIZE, 0, 0 };
+    int bad = xenstore_read_numbers(disk->bus.backend, names, values
+                                    , ARRAY_SIZE(names));
+    if (bad && bad < ARRAY_SIZE(names)) {
+        dprintf(1, "xen: %s: no usable number in \"%s\" of its backend\n"
+                , disk->name, names[bad - 1]);
+        return -1;
+    }
+    u64 sectors = values[0], size = values[1], info = values[2];
+    if (size < DISK_SECTOR_SIZE || size > SECTOR_SIZE_MAX || size & (size - 1))
+        return xenblk_refuse(disk, "sectors of a size that no BIOS can use");
+    if (sectors == NO_SIZE)
+        return xenblk_refuse(disk, "its backend gives no size");
+    if (!sectors)
+        return xenblk_refuse(disk, "empty");
+    if (info & VDISK_CDROM)
+        disk->cdrom = 1;
+    if (sectors < CYLINDER_SECTORS && !disk->cdrom)
+        return xenblk_refuse(disk, "too small, not even a cylinder");
+    if ((sectors - 1) >> xenblk->cache.shift >= (u32)-1)
+        return xenblk_refuse(disk, "too large");
+    sectors &= -(size / DISK_SECTOR_SIZE);
+    if (sectors != disk->sectors || size != disk->sector_size)
+        // another disk than before
+        blkcache_drop_all(&xenblk->cache);
+    disk->sectors = sectors;
+    disk->sector_size = size;
+    blkring_set_indirect(&disk->ring, bad ? 0 : values[3]);
+    const char *mode = xenstore_read(disk->bus.backend, "mode");
+    disk->readonly = disk->cdrom || info & VDISK_READONLY
+                     || (mode && mode[0] == 'r');
+    return 0;
+}
+
+
+/****************************************************************
  * Attach and close
  ****************************************************************/
 
@@ -78,70 +142,8 @@ xenblk_attach(struct xendisk_s *disk, u32 limit)
     disk->attached = 1;
     xenblk->attached++;
     if (!xenbus_connect(&disk->bus, disk->ring.ref, disk->ring.port, limit)
-        && !xenblk_read_properties(disk))
+        && !read_properties(disk))
         return 0;
     xenblk_close(disk);
     return -1;
-}
-
-
-/****************************************************************
- * What the backend says
- ****************************************************************/
-
-int
-xenblk_refuse(struct xendisk_s *disk, const char *why)
-{
-    dprintf(1, "xen: %s: %s\n", disk->name, why);
-    return -1;
-}
-
-int
-xenblk_read_property(struct xendisk_s *disk, const char *name, u64 *value)
-{
-    if (xenstore_read_number(disk->bus.backend, name, value) >= 0)
-        return 0;
-    dprintf(1, "xen: %s: no usable number in \"%s\" of its backend\n"
-            , disk->name, name);
-    return -1;
-}
-
-int
-xenblk_read_properties(struct xendisk_s *disk)
-{
-    static const char *const names[] = {
-        "sectors", "sector-size", "info", "feature-max-indirect-segments",
-    };
-    u64 values[] = { NO_SIZE, DISK_SECTOR_SIZE, 0, 0 };
-    int bad = xenstore_read_numbers(disk->bus.backend, names, values
-                                    , ARRAY_SIZE(names));
-    if (bad && bad < ARRAY_SIZE(names)) {
-        dprintf(1, "xen: %s: no usable number in \"%s\" of its backend\n"
-                , disk->name, names[bad - 1]);
-        return -1;
-    }
-    u64 sectors = values[0], size = values[1], info = values[2];
-    if (size < DISK_SECTOR_SIZE || size > SECTOR_SIZE_MAX || size & (size - 1))
-        return xenblk_refuse(disk, "sectors of a size that no BIOS can use");
-    if (sectors == NO_SIZE)
-        return xenblk_refuse(disk, "its backend gives no size");
-    if (!sectors)
-        return xenblk_refuse(disk, "empty");
-    if (info & VDISK_CDROM)
-        disk->cdrom = 1;
-    if (sectors < CYLINDER_SECTORS && !disk->cdrom)
-        return xenblk_refuse(disk, "too small, not even a cylinder");
-    if ((sectors - 1) >> xenblk->cache.shift >= (u32)-1)
-        return xenblk_refuse(disk, "too large");
-    sectors &= -(size / DISK_SECTOR_SIZE);
-    if (sectors != disk->sectors || size != disk->sector_size)
-        // another disk than before
-        blkcache_drop_all(&xenblk->cache);
-    disk->sectors = sectors;
-    disk->sector_size = size;
-    blkring_set_indirect(&disk->ring, bad ? 0 : values[3]);
-    const char *mode = xenstore_read(disk->bus.backend, "mode");
-    disk->readonly = disk->cdrom || info & VDISK_READONLY
-                     || (mode && mode[0] == 'r');
-    return 0;
 }

@@ -72,8 +72,4 @@ int xenblk_refuse(struct xendisk_s *disk, const char *why);
 // Returns 0, or -1 with a message if it is no number.
 int xenblk_read_property(struct xendisk_s *disk, const char *name, u64 *value);
 
-// Read what the backend publishes when it is connected (blkif.h, "Backend
-// Device Properties"). Returns 0, or -1 with a message.
-int xenblk_read_properties(struct xendisk_s *disk);
-
 #endif // blkdev.h

@@ -50,14 +50,6 @@ read_states(struct xenbus_s *bus, int *frontend, int *backend)
     *backend = receive_state(backend_id);
 }
 
-// Each look at a state costs the domain of xenstored time, in which the backend may
-// want to work: the first one comes when most of the time has passed that it took
-// the last time, the next ones after a quarter of what has passed, within these
-// limits in us. If the first look is late already, the next wait begins with a
-// shorter pause.
-#define PAUSE_MIN_US   2000
-#define PAUSE_MAX_US 200000
-
 // Say what the backend wrote about its failure: Linux's xenbus_dev_error() puts
 // it below its own domain's "error", or the frontend's.
 static void
@@ -82,6 +74,14 @@ print_error(struct xenbus_s *bus)
     if (text)
         dprintf(1, "xen: %s: backend says: %s\n", bus->name, text);
 }
+
+// Each look at a state costs the domain of xenstored time, in which the backend may
+// want to work: the first one comes when most of the time has passed that it took
+// the last time, the next ones after a quarter of what has passed, within these
+// limits in us. If the first look is late already, the next wait begins with a
+// shorter pause.
+#define PAUSE_MIN_US   2000
+#define PAUSE_MAX_US 200000
 
 // Wait until the backend is in one of the states `wanted`, which it is not yet,
 // or in one of the states `final`, from which it does not get there.
@@ -307,7 +307,7 @@ xenbus_reset(struct xenbus_s *bus)
     return xenbus_release(bus);
 }
 
-int
+int noinline // its texts are not on the stack during a close
 xenbus_connect(struct xenbus_s *bus, grant_ref_t ring_ref, evtchn_port_t port
                , u32 limit)
 {

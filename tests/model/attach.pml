@@ -172,7 +172,7 @@ inline xenbus_reset()
 }
 
 
-/**************** blkfront.c ****************/
+/**************** blkdev.c, blkfront.c ****************/
 
 inline close_device()
 {
