@@ -280,11 +280,15 @@ xenblk_setup(void)
     if (!xenblk)
         return;
     xenblk->sticky = CONFIG_XEN_PV_STICKY;
+    xenwait_begin_post();
     probe_disks();
     int i;
-    for (i = 0; i < xenblk->count; i++)
+    for (i = 0; i < xenblk->count; i++) {
+        // SeaBIOS reads a CD when it gets to know it
+        xenwait_begin_post();
         if (xenblk->disks[i]->found)
             register_disk(xenblk->disks[i]);
+    }
 }
 
 

@@ -93,8 +93,15 @@ doze(evtchn_port_t port, u64 start, u32 us, u32 most)
 // The same in POST, while other threads want their turn.
 #define SLEEP_POST_US 4000
 
-// What POST still may wait for devices, all of them together.
+// What POST still may wait for devices to connect and to answer, all together.
 static struct xenwait_s post;
+
+void
+xenwait_begin_post(void)
+{
+    post.last = rdtscll();
+    post.left = XEN_LIMIT_POST * xen_ticks(1000);
+}
 
 // Count the time since the last step. A pause, a save or a migration of the
 // domain costs no more than a breath.
@@ -115,21 +122,12 @@ xenwait_start(struct xenwait_s *wait, u32 ms, evtchn_port_t port)
     wait->left = ms * xen_ticks(1000);
     wait->port = port;
     wait->nap = NAP_US;
-    wait->yields = 0;
-    if (in_post() && ms >= XEN_LIMIT_POST) {
-        if (!post.last) {
-            post.last = wait->last;
-            post.left = wait->left;
-        }
+    if (in_post() && ms == XEN_LIMIT_POST) {
         count_down(&post);
-        // a close that begins late has a chance as well
-        u64 rest = XEN_LIMIT_AGAIN * xen_ticks(1000);
-        if (rest < post.left)
-            rest = post.left;
-        if (wait->left > rest)
-            wait->left = rest;
-        wait->yields = 1;
+        if (wait->left > post.left)
+            wait->left = post.left;
     }
+    wait->yields = in_post() && ms >= XEN_LIMIT_POST;
     wait->breath = wait->left;
 }
 

@@ -8,7 +8,7 @@
 #include "xenapi.h" // evtchn_port_t
 
 // Time limits in ms.
-#define XEN_LIMIT_POST     30000 // all waits for devices in POST together, as IDE's
+#define XEN_LIMIT_POST     20000 // attaches and block requests in POST, all together
 #define XEN_LIMIT_STATE    30000 // an attach later, and a close at any time
 #define XEN_LIMIT_AGAIN      500 // a close that has had its time, and goes on
 #define XEN_LIMIT_IO       30000 // a block request
@@ -17,6 +17,9 @@
 
 // Ticks of the TSC in `us` microseconds.
 u64 xen_ticks(u32 us);
+
+// The time that waits of XEN_LIMIT_POST share begins now.
+void xenwait_begin_post(void);
 
 // A wait with a deadline. Time in which the domain did not run does not count.
 struct xenwait_s {
@@ -31,9 +34,10 @@ struct xenwait_s {
 
 // Start a wait of at most `ms` ms for something that is announced on `port`,
 // whose pending bit is then the wait's; 0: there is no event to wait for. A wait
-// of XEN_LIMIT_POST or more is one for a device: in POST it shares that time
-// with all others, and its steps switch to other SeaBIOS threads, so that the
-// caller must not hold anything shared.
+// of XEN_LIMIT_POST or more is one for a device: in POST its steps switch to other
+// SeaBIOS threads, so that the caller must not hold anything shared. All waits of
+// just XEN_LIMIT_POST share that time; a close has its own, since an OS would find
+// what POST leaves open.
 void xenwait_start(struct xenwait_s *wait, u32 ms, evtchn_port_t port);
 
 // Sleep until an event comes, or for a nap; interrupts are let in where they

@@ -48,8 +48,8 @@ WRONG = {
 # The same for backends that stall: what the BIOS says, and the state in which it leaves its end.
 STALLED = {
     "51792": ({"backend": {"state": "1"}, "states": ""},
-              "xvdf: backend did not get ready in 30 s (state 1)", "1"),
-    "51808": ({"states": "2-6"}, "xvdg: backend did not connect in 30 s (state 2)", "1"),
+              "xvdf: backend did not get ready in 20 s (state 1)", "1"),
+    "51808": ({"states": "2-6"}, "xvdg: backend did not connect in 20 s (state 2)", "1"),
     "51824": ({"states": "256"}, "xvdh: backend does not connect (state 5)", "1"),
     "51840": ({"states": "246"}, "xvdi: backend did not answer in time, requests open", "1"),
     "51904": ({"backend": {"state": "x"}, "states": ""},

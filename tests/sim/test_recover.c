@@ -326,3 +326,24 @@ TEST(backend_that_is_ready_late_is_attached_to_without_another_close)
     check_equal(sim_read(bad, 100000, 10), 0);
     check_string(written, "461");
 }
+
+// A backend that takes seconds for each change of a state, as where many guests
+// start at once: it may cost its disk, but POST waits until it has closed.
+static void
+slow_states(int n)
+{
+    struct backend *be = sim_disk(51776), *other = sim_disk(51792);
+    be->domid = 1;
+    be->latency = n * 3 * SECOND;
+    sim_boot_unchecked();
+    // what all disks share, and the two waits of a close
+    check_true(sim_now < 81 * SECOND);
+    check_true(sim_drive(other));
+    sim_pass(60 * SECOND);
+    sim_check_clean();
+}
+
+TEST(backend_that_is_slow_in_post_is_closed_before_its_end)
+{
+    check_each(10, slow_states);
+}

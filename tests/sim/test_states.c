@@ -149,7 +149,7 @@ post_without_connected(void)
 TEST(post_gives_up_on_a_backend_that_does_not_connect)
 {
     post_without_connected();
-    check_true(sim_logged("xen: xvde: backend did not connect in 30 s (state 2)"));
+    check_true(sim_logged("xen: xvde: backend did not connect in 20 s (state 2)"));
     check_true(!sim_drive(backends[0]));
 }
 
