@@ -109,7 +109,7 @@ wait_backend(struct xenbus_s *bus, int wanted, int final, u32 limit
         }
         looks++;
     } while (!late && !(final & (1 << state)));
-    if (xen_platform_moved())
+    if (xen_platform_moved() || bus->closing > 1)
         return -1;
     if (final & (1 << state))
         dprintf(1, "xen: %s: backend does not %s (state %u)\n"
@@ -194,8 +194,9 @@ xenbus_probe(struct xenbus_s *bus, const char *class, u32 id)
 static int
 owned(struct xenbus_s *bus, int frontend, int backend)
 {
-    dprintf(1, "xen: %s: somebody else owns it (frontend %d, backend %d)\n"
-            , bus->name, frontend, backend);
+    if (bus->closing <= 1)
+        dprintf(1, "xen: %s: somebody else owns it (frontend %d, backend %d)\n"
+                , bus->name, frontend, backend);
     return -1;
 }
 
@@ -260,13 +261,13 @@ remove_others(struct xenbus_s *bus)
     }
 }
 
-// Say whether somebody has used the device: its frontend is past InitWait, or has
-// published a ring. A backend may be connected before any frontend is
+// Say whether somebody has used the device: its frontend is past Initialising, or
+// has published a ring. A backend may be connected before any frontend is
 // there (blkif.h, "State diagram"), so its state tells nothing.
 static int
 was_used(struct xenbus_s *bus, int frontend)
 {
-    return (frontend >= XenbusStateInitialised && frontend <= XenbusStateClosed)
+    return (frontend >= XenbusStateInitWait && frontend <= XenbusStateClosed)
            || xenstore_read(bus->node, ring_ref_node);
 }
 
@@ -358,9 +359,10 @@ xenbus_disconnect(struct xenbus_s *bus)
     struct xenstore_node_s nodes[1];
     // a backend that has not followed has had its time, and gets some more
     u32 limit = bus->closing ? XEN_LIMIT_AGAIN : XEN_LIMIT_STATE;
-    if (bus->closing && !is_our_close(bus))
+    int ours = !bus->closing || is_our_close(bus);
+    bus->closing = bus->closing ? 2 : 1;
+    if (!ours)
         return -1;
-    bus->closing = 1;
     int ret = switch_state(bus, nodes, 0, XenbusStateClosed);
     if (ret)
         // where the device is gone, its backend is too
