@@ -337,31 +337,38 @@ has_our_ring(struct xenbus_s *bus)
            && ref == bus->ring_ref && port == bus->port;
 }
 
-// A close did not come to its end. Say whether it is ours to go on with: what
-// was written without an answer may have been carried out, or not.
+// Go on with a close that did not come to its end. What was written without an
+// answer may have been carried out, or not. Returns how long to wait for the backend
+// once it has been told again, in ms, or -1 if the device is not ours any more.
+//
+// One that is not on its way gets a look at each int13, and costs other disks no
+// more; one that was may just have to be told that it is time to let go.
 static int
-is_our_close(struct xenbus_s *bus)
+look_again(struct xenbus_s *bus)
 {
     int frontend, backend;
+    read_states(bus, &frontend, &backend);
+    if (frontend == XenbusStateUnknown)
+        // the device is gone
+        return 0;
     if (find_states(bus, &frontend, &backend))
+        return -1;
+    if (frontend == XenbusStateClosed && backend != XenbusStateClosed)
         return 0;
     if (frontend == XenbusStateClosed || (frontend == XenbusStateInitialising
          && backend == XenbusStateInitWait)
         || (frontend == XenbusStateConnected && has_our_ring(bus)))
-        return 1;
-    owned(bus, frontend, backend);
-    return 0;
+        return XEN_LIMIT_AGAIN;
+    return owned(bus, frontend, backend);
 }
 
 int
 xenbus_disconnect(struct xenbus_s *bus)
 {
     struct xenstore_node_s nodes[1];
-    // a backend that has not followed has had its time, and gets some more
-    u32 limit = bus->closing ? XEN_LIMIT_AGAIN : XEN_LIMIT_STATE;
-    int ours = !bus->closing || is_our_close(bus);
+    int limit = bus->closing ? look_again(bus) : XEN_LIMIT_STATE;
     bus->closing = bus->closing ? 2 : 1;
-    if (!ours)
+    if (limit < 0)
         return -1;
     int ret = switch_state(bus, nodes, 0, XenbusStateClosed);
     if (ret)
