@@ -34,16 +34,6 @@ xenblk_refuse(struct xendisk_s *disk, const char *why)
 }
 
 int
-xenblk_read_property(struct xendisk_s *disk, const char *name, u64 *value)
-{
-    if (xenstore_read_number(disk->bus.backend, name, value) >= 0)
-        return 0;
-    dprintf(1, "xen: %s: no usable number in \"%s\" of its backend\n"
-            , disk->name, name);
-    return -1;
-}
-
-int
 xenblk_check_medium(struct xendisk_s *disk)
 {
     // a drive without a medium ("" or "aio:") would never connect

@@ -77,8 +77,4 @@ int xenblk_check_medium(struct xendisk_s *disk);
 // Say what a disk is not: one line for each. Returns -1.
 int xenblk_refuse(struct xendisk_s *disk, const char *why);
 
-// Read a number that the backend publishes; it is as it was if it does not.
-// Returns 0, or -1 with a message if it is no number.
-int xenblk_read_property(struct xendisk_s *disk, const char *name, u64 *value);
-
 #endif // blkdev.h

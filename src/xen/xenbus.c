@@ -137,7 +137,8 @@ switch_state(struct xenbus_s *bus, struct xenstore_node_s *nodes, int count
         int ret = xenstore_update(bus->node, nodes, count + 1);
         if (!ret)
             return 0;
-        if (ret == XENSTORE_GONE) {
+        if (ret == XENSTORE_GONE
+            && !receive_state(xenstore_send(XS_READ, bus->node, state_node, NULL))) {
             dprintf(1, "xen: %s: the device is gone\n", bus->name);
             return ret;
         }
@@ -300,10 +301,10 @@ xenbus_reset(struct xenbus_s *bus)
             , bus->name, frontend, backend);
     remove_others(bus);
     if (backend == XenbusStateUnknown || backend == XenbusStateClosed)
-        // the backend has nothing to let go of, and would not answer
-        return xenbus_release(bus);
-    // at any other, it may just be looking at what the former owner wrote
-    if (xenbus_disconnect(bus))
+        // it has nothing to let go of, and would not answer
+        bus->closing = 1;
+    else if (xenbus_disconnect(bus))
+        // at any other, it may just be looking at what the former owner wrote
         return -1;
     return xenbus_release(bus);
 }
@@ -347,6 +348,7 @@ static int
 look_again(struct xenbus_s *bus)
 {
     int frontend, backend;
+    bus->closing |= 2;
     read_states(bus, &frontend, &backend);
     if (frontend == XenbusStateUnknown)
         // the device is gone
@@ -355,8 +357,12 @@ look_again(struct xenbus_s *bus)
         return -1;
     if (frontend == XenbusStateClosed && backend != XenbusStateClosed)
         return 0;
-    if (frontend == XenbusStateClosed || (frontend == XenbusStateInitialising
-         && backend == XenbusStateInitWait)
+    if (frontend == XenbusStateInitialising && backend == XenbusStateInitWait) {
+        bus->closing = 0;
+        return 0;
+    }
+    if (frontend == XenbusStateClosed
+        || (frontend == XenbusStateInitialising && backend == XenbusStateClosed)
         || (frontend == XenbusStateConnected && has_our_ring(bus)))
         return XEN_LIMIT_AGAIN;
     return owned(bus, frontend, backend);
@@ -366,10 +372,13 @@ int
 xenbus_disconnect(struct xenbus_s *bus)
 {
     struct xenstore_node_s nodes[1];
-    int limit = bus->closing ? look_again(bus) : XEN_LIMIT_STATE;
-    bus->closing = bus->closing ? 2 : 1;
-    if (limit < 0)
-        return -1;
+    int limit = XEN_LIMIT_STATE;
+    if (bus->closing) {
+        limit = look_again(bus);
+        if (limit < 0 || !bus->closing)
+            return limit;
+    }
+    bus->closing |= 1;
     int ret = switch_state(bus, nodes, 0, XenbusStateClosed);
     if (ret)
         // where the device is gone, its backend is too
@@ -384,12 +393,15 @@ xenbus_release(struct xenbus_s *bus)
     struct xenstore_node_s nodes[4] = {
         { ring_ref_node }, { port_node }, { protocol_node },
     };
+    if (!bus->closing)
+        // it was only late
+        return 0;
     int ret = switch_state(bus, nodes, 3, XenbusStateInitialising);
-    if (ret && ret != XENSTORE_GONE)
-        return -1;
-    bus->closing = 0;
-    if (ret)
-        return -1;
-    return wait_backend(bus, STATE(InitWait), STATE(Unknown), XEN_LIMIT_STATE
-                        , "get ready");
+    if (!ret)
+        ret = wait_backend(bus, STATE(InitWait), STATE(Unknown)
+                           , bus->closing > 1 ? XEN_LIMIT_AGAIN : XEN_LIMIT_STATE
+                           , "get ready");
+    if (!ret || ret == XENSTORE_GONE)
+        bus->closing = 0;
+    return ret;
 }
