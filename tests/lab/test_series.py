@@ -22,8 +22,9 @@ def test_linux_boots_with_the_first_patches(lab, grub_linux, tmp_path, count):
     disk = xl_disk(lab.attach(grub_linux(options="lab.end=shell"), snapshot=True), "xvda")
     guest = create(lab, [disk], tmp_path / "bios-xenpv.bin")
     start(guest)
+    guest.wait_line("^LAB: GRUB starts Linux$", 120)
+    assert set(twin_reads(guest).values()) == {0}
     guest.wait_line(r"LAB: booted from /dev/xvda1 \(vbd-51712\), ext4, \d+ files, test data right",
                     180)
     drives = re.findall("^drive 0x", "\n".join(guest.lines()), re.M)
     assert len(drives) == (1 if count >= TWINS else 2)
-    assert set(twin_reads(guest).values()) == {0}
