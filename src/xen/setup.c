@@ -7,6 +7,7 @@
 #include "output.h" // ASSERT32FLAT
 #include "platform.h" // xen_platform_init
 #include "session.h" // xen_session_setup
+#include "stacks.h" // wait_threads
 #include "xenpv.h" // xen_setup
 #include "xenstore.h" // xenstore_setup
 
@@ -29,4 +30,15 @@ xen_block_setup(void)
     ASSERT32FLAT();
     if (CONFIG_XEN_PV && is_ready)
         xenblk_setup();
+}
+
+void
+xen_block_register(void)
+{
+    ASSERT32FLAT();
+    if (!CONFIG_XEN_PV || !is_ready)
+        return;
+    // the emulated disks are detected in threads
+    wait_threads();
+    xenblk_register();
 }

@@ -193,6 +193,7 @@ TRAP(sim_cpuid);
 TRAP(sim_rdtsc);
 TRAP(sim_wrmsr);
 TRAP(sim_inb);
+TRAP(sim_inl);
 TRAP(sim_outb);
 
 int sim_xen = 1;
@@ -265,6 +266,13 @@ do_sim_inb(struct regs *regs)
 {
     sim_now += COST_PORT;
     regs->eax = (regs->eax & ~0xff) | twin_inb(regs->edx);
+}
+
+void
+do_sim_inl(struct regs *regs)
+{
+    sim_now += COST_PORT;
+    regs->eax = twin_inl(regs->edx);
 }
 
 void
@@ -573,6 +581,12 @@ yield(void)
     switch_to(current->next, 0);
 }
 
+void
+wait_threads(void)
+{
+    while (current->next != current)
+        yield();
+}
 
 /****************************************************************
  * Output
@@ -680,22 +694,22 @@ process_op(struct disk_op_s *op)
         op->count = 0;
         return DISK_RET_EBOUNDARY;
     }
+    // the seam
+    if (xen_by_pv(op))
+        return DISK_RET_SUCCESS;
     int is_pv = op->drive_fl->type == DTYPE_XEN;
     int ret = is_pv ? xen_process_op(op) : twin_process_op(op);
+    xen_twin_done(op);
     if (ret && op->count == count)
         op->count = 0;
     return ret;
 }
 
-// Register a drive, unless the layer takes it as the twin of one of its disks: this
-// is the seam. Returns null then.
+// Register a drive.
 static struct sim_drive *
 add_drive(struct drive_s *drive, const char *desc)
 {
-    int taken = drive->type == DTYPE_LSI_SCSI ? xenblk_covers_lsi(drive->cntl_id, 0)
-                : xenblk_covers(drive);
-    if (taken)
-        return NULL;
+    xen_drive_added(drive);
     struct sim_drive *entry = &sim_drives[sim_drive_count++];
     entry->drive = drive;
     entry->cdrom = 0;
@@ -737,8 +751,6 @@ void
 boot_add_cd(struct drive_s *drive, const char *desc, int prio)
 {
     struct sim_drive *entry = add_drive(drive, desc);
-    if (!entry)
-        return;
     entry->cdrom = 1;
     u8 cdb[16] = { 0 }, buf[CDROM_SECTOR_SIZE];
     struct disk_op_s op = {
@@ -791,7 +803,9 @@ sim_start(void)
 void
 sim_stop(void)
 {
-    xen_handover_arm(NULL);
+    xen_handover_arm(0);
+    memset(XenTwins, 0, sizeof(XenTwins));
+    XenTwinCount = 0;
     while (events) {
         struct event *event = events;
         events = event->next;
