@@ -106,7 +106,7 @@ check: | packages-build packages-host packages-lab
 # The layer's own code on this machine, without Xen
 check-host: $(BLOB) | packages-host
 	rm -rf $(RESULTS)/$@
-	$(MAKE) -k $(JOBS) -Oline -C tests/unit check TREE=$(abspath $(TREE)) \
+	$(MAKE) -k $(JOBS) -Oline --no-print-directory -C tests/unit check TREE=$(abspath $(TREE)) \
 	    OUT=$(abspath $(OUT))/unit RESULTS=$(RESULTS)/$@
 
 # A proof of the attach protocol, which check-host runs too
