@@ -17,7 +17,8 @@ class Release:
     """A release of Debian."""
     suite: str          # Debian's name of it
     xen: str            # the version in the names of Xen's packages, libraries and directories
-    renamed: dict       # packages that were renamed since the oldest release
+    # packages that were renamed since the oldest release
+    renamed: dict = dataclasses.field(hash=False)
     own_qemu: bool = False  # whether its Xen runs in no later release's QEMU, see RELEASES
 
     @functools.cached_property
