@@ -265,7 +265,7 @@ def together(bench, column, count):
 
     Nobody presses a key: SeaBIOS waits 2.5 s for its boot menu.
     """
-    devices = [bench.lab.attach(bench.files / "grub-10.raw", snapshot=True) for _ in range(count)]
+    devices = [bench.lab.attach(bench.files / "grub-16.raw", snapshot=True) for _ in range(count)]
     with contextlib.ExitStack() as stack:
         courses = [stack.enter_context(Course(
             bench.lab, f"bench{number}", column.disks([device]),
@@ -277,7 +277,7 @@ def together(bench, column, count):
 
 def memory(bench, column, mib):
     """MiB of RAM that the firmware's memory map leaves to Linux, of a guest with so many."""
-    device = bench.attach(bench.files / "grub-10.raw")
+    device = bench.attach(bench.files / "grub-16.raw")
     with bench.course(column, [device], memory=mib) as course:
         course.boot()
         _, match = course.wait(r"BENCH usable=(\d+)", 200)
