@@ -44,7 +44,8 @@ BUILD_SEABIOS = +$(MAKE) --no-print-directory -C $(TREE) $(JOBS) \
 all: $(BLOB)
 
 .PHONY: all run shell bench matrix check check-host check-build check-seabios check-guests \
-    check-lab check-releases check-slow check-series check-pending check-fresh model coverage mutate fuzz install deb clean FORCE
+    check-lab check-releases check-slow check-series check-pending check-fresh model coverage \
+    mutate fuzz install deb clean FORCE
 .DELETE_ON_ERROR:
 
 
@@ -84,7 +85,8 @@ packages-%: FORCE
 ################ Running it
 
 # the blob for tests/lab and tests/guests
-run shell check-guests check-lab check-releases check-slow check-series check-pending: export BIOS = $(abspath $(BLOB))
+run shell check-guests check-lab check-releases check-slow check-series check-pending: \
+    export BIOS = $(abspath $(BLOB))
 
 run: $(BLOB) | packages-lab
 	@tests/lab/run $(DISK)
@@ -129,7 +131,7 @@ check-guests: $(BLOB) | packages-lab
 check-lab: $(BLOB) | packages-lab
 	$(PYTEST) -n 2 --dist loadfile -m "not slow and not pending" tests/lab
 
-# Some of that on the Xen of the other Debian releases
+# Some of that on the Xen of the other Debian releases, what is marked with `release`
 check-releases: $(BLOB) | packages-lab
 	status=0; for release in `/usr/bin/python3 -B tests/lab/releases.py`; do \
 	    export RELEASE=$$release; $(PYTEST:pytest.xml=$$release.xml) -n 2 --dist loadfile \
