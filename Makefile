@@ -34,15 +34,18 @@ LAYER = $(wildcard src/xen/* src/xen/*/*)
 # the files of a tree of one's own: a change there makes a new copy
 ORIGINAL = $(if $(SEABIOS),$(shell find $(SEABIOS) -name .git -prune -o -type f -print 2>/dev/null))
 
+# all CPUs, unless make was told how many
+JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
+
 # array-bounds: false alarms, which SeaBIOS itself turns off since 1.16.3
-BUILD_SEABIOS = +$(MAKE) --no-print-directory -C $(TREE) \
-    $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc)) \
+BUILD_SEABIOS = +$(MAKE) --no-print-directory -C $(TREE) $(JOBS) \
     OUT=out/ PYTHON="python3 -B" CC="$(CC) -Wno-array-bounds" EXTRAVERSION=-xenpv-$(VERSION)
 
 all: $(BLOB)
 
 .PHONY: all run shell bench matrix check check-host check-build check-seabios check-guests \
-    check-lab check-releases check-slow check-pending check-fresh model coverage mutate fuzz install deb clean FORCE
+    check-lab check-releases check-slow check-series check-pending check-fresh model coverage \
+    mutate fuzz install deb clean FORCE
 .DELETE_ON_ERROR:
 
 
@@ -82,7 +85,8 @@ packages-%: FORCE
 ################ Running it
 
 # the blob for tests/lab and tests/guests
-run shell check-guests check-lab check-releases check-slow check-pending: export BIOS = $(abspath $(BLOB))
+run shell check-guests check-lab check-releases check-slow check-series check-pending: \
+    export BIOS = $(abspath $(BLOB))
 
 run: $(BLOB) | packages-lab
 	@tests/lab/run $(DISK)
@@ -99,20 +103,17 @@ PYTEST = mkdir -p $(OUT); /usr/bin/python3 -B -m pytest -q -rs --tb=short -p no:
 
 check: | packages-build packages-host packages-lab
 	+@MAKE="$(MAKE)" tests/check $(RESULTS) \
-	    check-host check-build check-seabios check-guests check-lab
+	    check-host check-build check-seabios check-guests check-lab check-releases
 
 # The layer's own code on this machine, without Xen
 check-host: $(BLOB) | packages-host
 	rm -rf $(RESULTS)/$@
-	status=0; \
-	$(MAKE) -C tests/unit check TREE=$(abspath $(TREE)) OUT=$(abspath $(OUT))/unit \
-	    RESULTS=$(RESULTS)/$@ || status=1; \
-	tests/model/check $(abspath $(OUT))/model $(RESULTS)/$@ || status=1; \
-	exit $$status
+	$(MAKE) -k $(JOBS) -Oline --no-print-directory -C tests/unit check TREE=$(abspath $(TREE)) \
+	    OUT=$(abspath $(OUT))/unit RESULTS=$(RESULTS)/$@
 
 # A proof of the attach protocol, which check-host runs too
 model: | packages-host
-	tests/model/check $(abspath $(OUT))/model $(RESULTS)/$@
+	tests/model/check $(abspath $(OUT))/unit/model $(RESULTS)/$@
 
 # This Makefile, with the default SeaBIOS
 check-build: | packages-build packages-lab
@@ -120,17 +121,17 @@ check-build: | packages-build packages-lab
 
 # The patches and the layer on the SeaBIOS of several Debian releases
 check-seabios: | packages-build packages-lab
-	$(PYTEST) tests/build/test_seabios.py
+	$(PYTEST) tests/build/test_seabios.py tests/build/test_patches.py
 
 # The blob in QEMU without Xen
 check-guests: $(BLOB) | packages-lab
-	$(PYTEST) tests/guests
+	$(PYTEST) -n 2 tests/guests
 
 # The blob on a real Xen: two labs at a time, each has one CPU
 check-lab: $(BLOB) | packages-lab
 	$(PYTEST) -n 2 --dist loadfile -m "not slow and not pending" tests/lab
 
-# Some of that on the Xen of the other Debian releases
+# Some of that on the Xen of the other Debian releases, what is marked with `release`
 check-releases: $(BLOB) | packages-lab
 	status=0; for release in `/usr/bin/python3 -B tests/lab/releases.py`; do \
 	    export RELEASE=$$release; $(PYTEST:pytest.xml=$$release.xml) -n 2 --dist loadfile \
@@ -154,6 +155,10 @@ fuzz: $(BLOB) | packages-host
 # What takes minutes there; not a part of `check`
 check-slow: $(BLOB) | packages-lab
 	$(PYTEST) -m "slow and not pending" tests/lab
+
+# The series of patches: on all releases of SEABIOS=tree of git, too; the layer boots after each one
+check-series: $(BLOB) | packages-build packages-lab
+	$(PYTEST) tests/build/test_patches.py tests/lab/test_series.py
 
 # Tests of what an open issue has to make true; those of tests/sim are in tests/sim/pending
 check-pending: $(BLOB) | packages-lab

@@ -112,19 +112,6 @@ def checkstack(out):
             in re.findall(r"^(\S+)\[(\d+),(\d+)[^]]*\]:$", text, re.M)}
 
 
-def test_patches_apply_with_git_am(seabios, tmp_path):
-    """git am accepts no fuzz."""
-    tree = tmp_path / "seabios"
-    git = ("git", "-c", "user.name=test", "-c", "user.email=test@localhost")
-    must("scripts/copy-seabios", seabios.tarball, tree)
-    must("git", "init", "-q", cwd=tree)
-    must("git", "add", "-A", cwd=tree)
-    must(*git, "commit", "-q", "-m", "SeaBIOS", cwd=tree)
-    patches = sorted((PROJECT / "patches").glob("*.patch"))
-    must(*git, "am", "-q", *patches, cwd=tree)
-    assert must("git", "rev-list", "--count", "HEAD", cwd=tree).strip() == str(1 + len(patches))
-
-
 def test_switched_off_is_the_unpatched_blob(stock, off):
     assert off.blob == stock.blob
 
