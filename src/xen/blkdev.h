@@ -48,10 +48,6 @@ struct xenblk_s {
 
 extern struct xenblk_s *xenblk;
 
-// How often something is tried again because the domain was saved or migrated
-// in the middle of it.
-#define MOVES_MAX 8
-
 // Attach to the backend, which has at most `limit` ms, and read its properties:
 // they may be others than the last time. On success the store is open as well.
 // Returns 0, or -1 with a message.

@@ -9,7 +9,9 @@
 #include "memmap.h" // PAGE_SIZE
 #include "output.h" // dprintf
 #include "platform.h" // xen_alloc
+#include "romfile.h" // romfile_loadint
 #include "session.h" // xen_platform_moved
+#include "settings.h" // xensettings_boot_prio
 #include "stacks.h" // run_thread
 #include "std/disk.h" // MBR_SIGNATURE
 #include "string.h" // memset
@@ -18,8 +20,7 @@
 #include "xenpv.h" // xenblk_covers
 #include "xenstore.h" // xenstore_list
 
-// Sizes of the cache in bytes.
-#define CACHE_MAX (CONFIG_XEN_PV_CACHE_KIB * 1024)
+// Smallest cache in bytes.
 #define CACHE_MIN (128 * 1024)
 
 // What the first read of a sequence reads ahead, in bytes. An attach costs as
@@ -134,10 +135,11 @@ register_disk(struct xendisk_s *disk)
     char *desc = znprintf(MAXDESCSIZE, "%s [Xen PV %s (%u MiB)]"
                           , disk->cdrom ? "DVD/CD" : "Disk"
                           , disk->name, size);
+    int prio = xensettings_boot_prio(disk->name);
     if (disk->cdrom)
-        boot_add_cd(disk->drive, desc, -1);
+        boot_add_cd(disk->drive, desc, prio);
     else
-        boot_add_hd(disk->drive, desc, -1);
+        boot_add_hd(disk->drive, desc, prio);
 }
 
 // Find a place in the list for a disk: a new one, or, if the list is full, that
@@ -217,7 +219,8 @@ list_disks(void)
 static int
 alloc_cache(void)
 {
-    u32 size = CACHE_MAX, spare = malloc_getspace(&ZoneHigh) / 2;
+    u32 size = romfile_loadint("etc/xen-cache-kib", CONFIG_XEN_PV_CACHE_KIB) * 1024;
+    u32 spare = malloc_getspace(&ZoneHigh) / 2;
     if (size > LegacyRamSize / 64)
         size = LegacyRamSize / 64;
     if (size > spare)
@@ -332,4 +335,18 @@ xenblk_covers_lsi(u8 target, u8 lun)
     if (!CONFIG_XEN_PV || lun)
         return 0;
     return covers(DTYPE_LSI_SCSI, target, 0);
+}
+
+int
+xenblk_boot_prio(struct drive_s *drive, int prio)
+{
+    int i;
+    if (!CONFIG_XEN_PV || drive->type == DTYPE_LSI_SCSI)
+        return prio;
+    for (i = 0; prio < 0 && xenblk && i < xenblk->count; i++) {
+        struct xendisk_s *disk = xenblk->disks[i];
+        if (!disk->found && xenvdev_has_twin(&disk->vdev, drive->type, drive->cntl_id))
+            prio = xensettings_boot_prio(disk->name);
+    }
+    return prio;
 }

@@ -13,6 +13,17 @@
 struct bregs;
 struct disk_op_s;
 struct drive_s;
+struct pci_device;
+
+// settings.c
+
+// Take the settings that are in memory from the beginning. Once in POST, when
+// memory can be allocated, before anybody looks for a romfile.
+void xen_settings_setup(void);
+
+// The place in the boot order (from 1) of the ROM of a PCI device, whose path is
+// `path`. Returns -1 if it has none.
+int xen_rom_prio(const char *path, struct pci_device *pci);
 
 // setup.c
 
@@ -23,6 +34,10 @@ void xen_setup(void);
 // Attach every VBD that is a whole disk, and register each as a BIOS drive.
 // POST only, before the emulated disks are detected.
 void xen_block_setup(void);
+
+// All drives and ROMs are registered, and `first` (a description) will be booted.
+// Once in POST.
+void xen_prepboot(const char *first);
 
 // blkfront.c
 
@@ -41,6 +56,10 @@ int xenblk_covers(struct drive_s *drive);
 // The same for a SCSI disk of the LSI controller, whose drive_s does not tell
 // its target.
 int xenblk_covers_lsi(u8 target, u8 lun);
+
+// The place in the boot order (from 1) of an emulated drive, if it has none of its
+// own (`prio` is -1): that of the disk whose twin it is.
+int xenblk_boot_prio(struct drive_s *drive, int prio);
 
 // handover.c: what 16-bit code needs. The hooks tell that an OS is about to take
 // over; they cost next to nothing where no disk is attached.
