@@ -142,7 +142,7 @@ check_setting(struct xensetting_s *setting, u32 namelen, u32 len)
     if (len > XENSETTING_VALUE_MAX)
         return "too long";
     if (romfile_find(setting->file.name))
-        return "another source has set it";
+        return "it is set already";
     if (known[i].early && setting->source == from_store)
         return "too late, it is needed before";
     if (!len)
@@ -217,7 +217,7 @@ void
 xensettings_from_smbios(const void *table, u32 len)
 {
     const char *pos = table, *end = table + len;
-    while (end - pos >= sizeof(struct smbios_structure_header)) {
+    while (pos + sizeof(struct smbios_structure_header) <= end) {
         const struct smbios_structure_header *header = (void*)pos;
         if (header->length < sizeof(*header) || header->length >= end - pos)
             return;

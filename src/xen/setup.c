@@ -9,7 +9,7 @@
 #include "romfile.h" // romfile_loadint
 #include "session.h" // xen_session_setup
 #include "settings.h" // xensettings_from_store
-#include "util.h" // boot_init
+#include "util.h" // VERSION
 #include "xenpv.h" // xen_setup
 #include "xenstore.h" // xenstore_setup
 
@@ -59,10 +59,25 @@ xen_block_setup(void)
         xenblk_setup();
 }
 
+// Tell the toolstack what POST has found. That is a trace, so it has to be asked for.
+static void
+report(const char *first)
+{
+    struct xenstore_node_s nodes[] = {
+        { "version", VERSION }, { "boot", first },
+    };
+    if (!is_ready || !romfile_loadint("etc/xen-report", 0) || xenstore_open())
+        return;
+    xenstore_update("data/seabios", nodes, first ? 2 : 1);
+    xenstore_close();
+}
+
 void
 xen_prepboot(const char *first)
 {
     ASSERT32FLAT();
-    if (CONFIG_XEN_PV)
-        xensettings_check_order();
+    if (!CONFIG_XEN_PV)
+        return;
+    xensettings_check_order();
+    report(first);
 }

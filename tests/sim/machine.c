@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "sim.h" // sim_now
 
+#include <fnmatch.h>
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #include <stdarg.h>
@@ -690,7 +691,7 @@ process_op(struct disk_op_s *op)
 // Register a drive, unless the layer takes it as the twin of one of its disks: this
 // is the seam. Returns null then.
 static struct sim_drive *
-add_drive(struct drive_s *drive, const char *desc)
+add_drive(struct drive_s *drive, const char *desc, int prio)
 {
     int taken = drive->type == DTYPE_LSI_SCSI ? xenblk_covers_lsi(drive->cntl_id, 0)
                 : xenblk_covers(drive);
@@ -699,6 +700,7 @@ add_drive(struct drive_s *drive, const char *desc)
     struct sim_drive *entry = &sim_drives[sim_drive_count++];
     entry->drive = drive;
     entry->cdrom = 0;
+    entry->prio = xenblk_boot_prio(drive, prio);
     snprintf(entry->desc, sizeof(entry->desc), "%s", desc);
     return entry;
 }
@@ -706,7 +708,45 @@ add_drive(struct drive_s *drive, const char *desc)
 void
 boot_add_hd(struct drive_s *drive, const char *desc, int prio)
 {
-    add_drive(drive, desc);
+    add_drive(drive, desc, prio);
+}
+
+// The boot order, as boot.c reads and searches it.
+static char *order;
+int sim_boot_inits;
+
+void
+boot_init(void)
+{
+    sim_boot_inits++;
+    order = romfile_loadfile("bootorder", NULL);
+}
+
+int
+bootprio_find_name(const char *glob)
+{
+    char line[XENSETTING_VALUE_MAX + 1];
+    const char *next = order;
+    int prio = 0;
+    while (next) {
+        u32 len = strcspn(next, "\n");
+        memcpy(line, next, len);
+        line[len] = 0;
+        prio++;
+        if (!fnmatch(glob, line, 0))
+            return prio;
+        next = next[len] ? next + len + 1 : NULL;
+    }
+    return -1;
+}
+
+char *
+nullTrailingSpace(char *buf)
+{
+    u32 len = strlen(buf);
+    while (len && buf[len - 1] <= ' ')
+        buf[--len] = 0;
+    return buf + strspn(buf, " \t\n");
 }
 
 // Hard disks as boot.c sorts them.
@@ -721,9 +761,10 @@ sim_hard_disk(int n)
             continue;
         for (j = count++; j > 0; j--) {
             struct drive_s *before = sorted[j - 1]->drive;
-            if (before->type < drive->type
+            u32 prio = sim_drives[i].prio, other = sorted[j - 1]->prio;
+            if (other < prio || (other == prio && (before->type < drive->type
                 || (before->type == drive->type
-                    && before->cntl_id <= drive->cntl_id))
+                    && before->cntl_id <= drive->cntl_id))))
                 break;
             sorted[j] = sorted[j - 1];
         }
@@ -736,7 +777,7 @@ sim_hard_disk(int n)
 void
 boot_add_cd(struct drive_s *drive, const char *desc, int prio)
 {
-    struct sim_drive *entry = add_drive(drive, desc);
+    struct sim_drive *entry = add_drive(drive, desc, prio);
     if (!entry)
         return;
     entry->cdrom = 1;
@@ -788,6 +829,11 @@ sim_start(void)
     backends_start();
 }
 
+// Variables of the layer and of SeaBIOS (layer.mk).
+extern struct romfile_s *RomfileRoot;
+extern u8 __start_layer_bss[] __attribute__((weak))
+          , __stop_layer_bss[] __attribute__((weak));
+
 void
 sim_stop(void)
 {
@@ -803,6 +849,13 @@ sim_stop(void)
     twins_stop();
     guest_stop();
     free_all();
+    // not by memset(): between them are bytes that the sanitizer guards
+    volatile u8 *byte;
+    for (byte = __start_layer_bss; byte < __stop_layer_bss; byte++)
+        *byte = 0;
+    RomfileRoot = NULL;
+    order = NULL;
+    sim_boot_inits = 0;
     if (window)
         munmap(window, 16 * PAGE);
     window = NULL;

@@ -99,9 +99,13 @@ struct sim_drive {
     struct drive_s *drive;
     char desc[MAXDESCSIZE];
     int cdrom;
+    int prio;                   // as given, -1 for none
 };
 extern struct sim_drive sim_drives[64];
 extern int sim_drive_count;
+
+// How often boot.c has read its romfiles.
+extern int sim_boot_inits;
 
 // Hard disk number n as SeaBIOS sorts them, or null.
 struct drive_s *sim_hard_disk(int n);
@@ -224,6 +228,7 @@ enum store_kind { OXENSTORED, CXENSTORED };
 struct sim_store {
     enum store_kind kind;
     const char *readable;   // one more directory that the guest may read
+    const char *writable;   // one more that the layer may write, and the guest
     u32 requests;
     u32 events, event_at;   // watch events so far, and the one that comes late
     u32 watches;            // that are set

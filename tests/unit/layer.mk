@@ -30,9 +30,10 @@ LAYER_FLAGS = -m32 -march=i386 -std=gnu11 $(OPTIMIZE) -g -Wall -ffreestanding -f
 
 REPLACE = -e 's/^\t(cpuid|rdtsc|wrmsr)$$/\tcall sim_\1/' \
     -e 's/^\tinb %dx, %al$$/\tcall sim_inb/' -e 's/^\toutb %al, %dx$$/\tcall sim_outb/'
-RENAME = $(foreach name,snprintf printf free,--redefine-sym $(name)=bios_$(name))
+RENAME = $(foreach name,snprintf printf free,--redefine-sym $(name)=bios_$(name)) \
+    --globalize-symbol=RomfileRoot
 
-# variables of the layer, apart from those of the host's side (test_change.c)
+# variables of the layer, apart from those of the host's side (test_change.c, sim_stop())
 SECTIONS = --rename-section .data=layer_data --rename-section .bss=layer_bss
 
 # $(1) is the directory of the sources, $(2) of the objects
