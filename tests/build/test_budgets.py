@@ -49,6 +49,28 @@ BOUNDED = {
         "again only if the flags changed between two instructions; once pinned, it leaves",
     ("platform.c", "find_window", "foreachpci(pci)"):
         "SeaBIOS's list of devices",
+    ("settings.c", "xensettings_next", "while ((file = romfile_findprefix(\"\", file)))"):
+        "SeaBIOS's list of romfiles",
+    ("settings.c", "take_text", "while (to < len && text[to] != 0)"):
+        "to the end of a text of len bytes",
+    ("settings.c", "xensettings_from_smbios",
+     "while (pos + sizeof(struct smbios_structure_header) <= end)"):
+        "each structure is longer than its header",
+    ("settings.c", "xensettings_from_smbios", "while (*text)"):
+        "each string is longer than nothing, and the last one ends before the table does",
+    ("settings.c", "xensettings_from_smbios", "while (text + size < end && text[size])"):
+        "to the end of the table",
+    ("settings.c", "xensettings_from_cmdline", "while (*line)"):
+        "each round takes a byte or more of a text with a NUL behind it",
+    ("settings.c", "xensettings_from_cmdline", "while (line[len] && line[len] != 0)"):
+        "to the end of the text",
+    ("settings.c", "check_names", "for (; len > 0 && names < end; names += strlen(names) + 1)"):
+        "to the end of a reply that was copied and has a NUL behind it",
+    ("settings.c", "xensettings_from_store",
+     "for (; settings.next < ARRAY_SIZE(known); settings.next++)"):
+        "through a constant list",
+    ("settings.c", "xen_rom_prio", "foreachpci(before)"):
+        "SeaBIOS's list of devices",
     ("vdev.c", "xenvdev_name", "while (*prefix)"):
         "a constant text",
     ("blkring.c", "blkring_open", "while (!xengrant_is_free(ring->ref) && --tries)"):

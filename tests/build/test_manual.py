@@ -62,3 +62,19 @@ def test_each_setting_has_an_entry():
     text = PAGE.read_text()
     assert options
     assert [name for name in options if f".B CONFIG_{name}\n" not in text] == []
+
+
+def test_each_setting_of_the_toolstack_has_an_entry_here_and_in_the_readme():
+    table = re.search(r"^} known\[\] = \{\n(.*?)^};", (PROJECT / "src/xen/settings.c").read_text(),
+                      re.M | re.S)[1]
+    names = re.findall(r'^    \{ "(\S+)",', table, re.M)
+    page = PAGE.read_text().replace("\\", "")
+    section = re.search(r"^\.SH SETTINGS\n(.*?)^\.SH ", page, re.M | re.S)[1]
+    readme = re.search(r"^## Settings\n(.*?)^## ", (PROJECT / "README.md").read_text(),
+                       re.M | re.S)[1]
+    known = re.findall(r"^\.T[PQ]\n\.B (\S+)$", section, re.M)
+    shown = [name for row in re.findall(r"^\| (`(?:bootorder|etc/).*?) \|", readme, re.M)
+             for name in re.findall(r"`(\S+?)`", row)]
+    assert names
+    assert sorted(known) == sorted(names)
+    assert sorted(shown) == sorted(names)
