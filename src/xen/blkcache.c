@@ -51,19 +51,22 @@ blkcache_find(struct blkcache_s *cache, u8 disk, u32 chunk)
 }
 
 int
-blkcache_take(struct blkcache_s *cache)
+blkcache_take(struct blkcache_s *cache, u32 keep)
 {
     int i, oldest = -1;
-    u32 age = 0;
+    u32 age = 0, left = 0;
     for (i = 0; i < cache->count; i++) {
         struct blkslot_s *slot = &cache->slots[i];
         u32 this = cache->stamp - slot->stamp;
-        if (slot->holder || (oldest >= 0 && this <= age))
+        if (slot->holder)
+            continue;
+        left++;
+        if (oldest >= 0 && this <= age)
             continue;
         oldest = i;
         age = this;
     }
-    if (oldest < 0)
+    if (left <= keep)
         return -1;
     cache->slots[oldest].valid = 0;
     cache->slots[oldest].stamp = ++cache->stamp;

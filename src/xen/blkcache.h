@@ -42,8 +42,8 @@ void *blkcache_mem(struct blkcache_s *cache, int slot);
 int blkcache_find(struct blkcache_s *cache, u8 disk, u32 chunk);
 
 // Take the slot that was not used for longest and that no backend may use, and
-// forget what it held. Returns it, or -1 if there is none.
-int blkcache_take(struct blkcache_s *cache);
+// forget what it held. Returns it, or -1 unless there are more than `keep` of them.
+int blkcache_take(struct blkcache_s *cache, u32 keep);
 
 // A disk's backend may use no slot any more.
 void blkcache_release(struct blkcache_s *cache, u8 disk);

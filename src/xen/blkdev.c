@@ -3,9 +3,11 @@
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
 #include "blkdev.h" // xenblk_attach
+#include "blktwin.h" // xentwin_drive
 #include "output.h" // dprintf
 #include "session.h" // xen_platform_moved
-#include "std/disk.h" // DISK_RET_SUCCESS
+#include "string.h" // strlen
+#include "x86.h" // rdtscll
 #include "xenstore.h" // xenstore_open
 
 // The geometry that SeaBIOS makes up needs a whole cylinder.
@@ -32,13 +34,22 @@ xenblk_refuse(struct xendisk_s *disk, const char *why)
 }
 
 int
-xenblk_read_property(struct xendisk_s *disk, const char *name, u64 *value)
+xenblk_check_medium(struct xendisk_s *disk)
 {
-    if (xenstore_read_number(disk->bus.backend, name, value) >= 0)
+    // a drive without a medium ("" or "aio:") would never connect
+    const char *params = xenstore_read(disk->bus.backend, "params");
+    if (!params || !*params || params[strlen(params) - 1] == ':')
+        return xenblk_refuse(disk, "no medium");
+    u32 medium = 1, known = disk->medium;
+    while (*params)
+        medium = medium * 16777619 ^ (u8)*params++;
+    disk->medium = medium;
+    if (!known || known == medium)
         return 0;
-    dprintf(1, "xen: %s: no usable number in \"%s\" of its backend\n"
-            , disk->name, name);
-    return -1;
+    blkcache_drop_all(&xenblk->cache);
+    if (xentwin_drive(disk->index))
+        return xenblk_refuse(disk, "another medium");
+    return 0;
 }
 
 // Read what the backend publishes when it is connected (blkif.h, "Backend
@@ -134,8 +145,9 @@ xenblk_forget_all(void)
 int
 xenblk_attach(struct xendisk_s *disk, u32 limit)
 {
-    if (disk->bus.closing)
+    if (disk->bus.closing || (disk->cdrom && xenblk_check_medium(disk)))
         return -1;
+    disk->attached_at = rdtscll();
     if (xenbus_check_free(&disk->bus)
         || blkring_open(&disk->ring, disk->bus.domid))
         return -1;

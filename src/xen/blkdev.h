@@ -18,7 +18,9 @@ struct xendisk_s {
     struct xenvdev_s vdev;
     struct drive_s *drive;
     u64 sectors;        // of 512 bytes
+    u64 attached_at;    // rdtscll() of the last time
     u32 number;         // the VBD's
+    u32 medium;         // a CD drive's, as xenblk_check_medium() has seen it
     u32 sector_size;    // in bytes
     u8 index;           // in the list of disks
     u8 readonly, cdrom;
@@ -26,6 +28,8 @@ struct xendisk_s {
     u8 attached;        // it is ours, whatever its state
     u8 bootable;        // its first sector has a boot signature
     u8 found;           // POST has read it
+    u8 written;         // areas in the next list
+    u32 areas[32];      // of 2 MiB that the emulated twin has written to
     char name[XENVDEV_NAMESIZE];
 };
 
@@ -61,11 +65,12 @@ int xenblk_close(struct xendisk_s *disk);
 // The domain has moved: forget all that was under way.
 void xenblk_forget_all(void);
 
+// Look which medium is in a CD drive: what is known of another one is forgotten.
+// Returns 0, or -1 with a message if there is none, or not the one that the drive's
+// emulated twin had in POST.
+int xenblk_check_medium(struct xendisk_s *disk);
+
 // Say what a disk is not: one line for each. Returns -1.
 int xenblk_refuse(struct xendisk_s *disk, const char *why);
-
-// Read a number that the backend publishes; it is as it was if it does not.
-// Returns 0, or -1 with a message if it is no number.
-int xenblk_read_property(struct xendisk_s *disk, const char *name, u64 *value);
 
 #endif // blkdev.h

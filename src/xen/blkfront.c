@@ -7,6 +7,7 @@
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
 #include "blkio.h" // xenblk_read_miss
+#include "blktwin.h" // xentwin_disk
 #include "config.h" // CONFIG_XEN_PV
 #include "handover.h" // xen_handover_arm
 #include "hw/blockcmd.h" // CDB_CMD_TEST_UNIT_READY
@@ -159,28 +160,28 @@ transfer(struct xendisk_s *disk, struct disk_op_s *op)
     if (xenblk->busy)
         return DISK_RET_ENOTREADY;
     xenblk->busy = 1;
-    if (xenblk->last_use
-        && rdtscll() - xenblk->last_use > xen_ticks(CACHE_AGE_US))
+    // and a medium may be exchanged at any time
+    u64 since = disk->cdrom ? disk->attached_at : xenblk->last_use;
+    if (since && rdtscll() - since > xen_ticks(CACHE_AGE_US))
         blkcache_drop_all(&xenblk->cache);
     finish_closes();
     int ret = op->command == CMD_WRITE ? write_disk(disk, &todo)
                                        : read_disk(disk, &todo);
     xenblk->last_use = rdtscll();
     xenblk->busy = 0;
-    xen_handover_arm(xenblk->attached ? disk->drive : NULL);
+    xen_handover_arm(xenblk->attached);
     return ret;
 }
 
-// Close all disks that are attached.
-static int
-close_all(void)
+void VISIBLE32FLAT
+xen_close_all(void)
 {
     int i;
-    if (xenblk->busy || !xenblk->attached)
-        return DISK_RET_SUCCESS;
+    if (!CONFIG_XEN_PV || xenblk->busy || !xenblk->attached)
+        return;
     // an interrupt must not come back here
     xenblk->busy = 1;
-    xen_handover_arm(NULL);
+    xen_handover_arm(0);
     for (i = 0; i < xenblk->count; i++)
         if (xenblk->disks[i]->attached)
             xenblk_close(xenblk->disks[i]);
@@ -189,7 +190,6 @@ close_all(void)
     else
         xenstore_close();
     xenblk->busy = 0;
-    return DISK_RET_SUCCESS;
 }
 
 int noinline
@@ -203,8 +203,6 @@ xen_process_op(struct disk_op_s *op)
     case CMD_READ:
     case CMD_WRITE:
         return transfer(disk, op);
-    case CMD_XEN_CLOSE:
-        return close_all();
     case CMD_SCSI:
         // boot_add_cd() asks whether there is a medium: without one the
         // drive would not have been registered
@@ -214,4 +212,65 @@ xen_process_op(struct disk_op_s *op)
     default:
         return default_process_op(op);
     }
+}
+
+
+/****************************************************************
+ * Disks with an emulated twin
+ ****************************************************************/
+
+// What one write of the twin may change for the other path is an area of so many
+// bytes, aligned: a cluster of qcow2 has at most 2 MiB, a block of vhd has them.
+#define AREA_SHIFT (21 - 9)
+
+// Say whether the twin has written to an area.
+static int
+is_written(struct xendisk_s *disk, u32 area)
+{
+    int i;
+    for (i = 0; i < disk->written; i++)
+        if (disk->areas[i] == area)
+            return 1;
+    return 0;
+}
+
+// The twin is asked to write there. Returns -1 if there is no place to remember it.
+static int
+remember_write(struct xendisk_s *disk, u32 area)
+{
+    if (is_written(disk, area))
+        return 0;
+    if (disk->written == ARRAY_SIZE(disk->areas))
+        return xenblk_refuse(disk, "written all over, left to its emulated twin");
+    disk->areas[disk->written++] = area;
+    return 0;
+}
+
+int VISIBLE32FLAT
+xen_twin_op(struct disk_op_s *op)
+{
+    if (!CONFIG_XEN_PV)
+        return -1;
+    u8 index = xentwin_disk(op->drive_fl);
+    if (index == XENTWIN_NONE)
+        return -1;
+    struct xendisk_s *disk = xenblk->disks[index];
+    // a request is smaller than an area
+    u32 unit = disk->drive->blksize / BLKRING_SECTOR;
+    u32 first = op->lba * unit >> AREA_SHIFT;
+    u32 last = (op->lba * unit + op->count * unit - 1) >> AREA_SHIFT;
+    if (op->command == CMD_WRITE)
+        return remember_write(disk, first) || remember_write(disk, last) ? -1 : 0;
+    if (is_written(disk, first) || is_written(disk, last))
+        return -1;
+    int ret = transfer(disk, op);
+    if (!ret)
+        return 0;
+    // a sector that is bad, or not there, and a call in a call say nothing of the
+    // next read
+    if (ret != DISK_RET_EBADTRACK && ret != DISK_RET_ENOTREADY) {
+        xenblk_refuse(disk, "left to its emulated twin");
+        xentwin_leave(index);
+    }
+    return -1;
 }

@@ -10,6 +10,7 @@
 #include "session.h" // xen_platform_moved
 #include "std/disk.h" // DISK_RET_SUCCESS
 #include "wait.h" // xenwait_start
+#include "xenstore.h" // xenstore_read_numbers
 
 /****************************************************************
  * Requests to the backend, through slots of the cache
@@ -81,7 +82,8 @@ static int
 window_take(struct xendisk_s *disk, struct window_s *window)
 {
     struct blkcache_s *cache = &xenblk->cache;
-    int slot = blkcache_take(cache);
+    // more than one only as long as each other disk has one
+    int slot = blkcache_take(cache, window->count ? xenblk->count - 1 : 0);
     if (slot < 0)
         return -1;
     zero_sectors(blkcache_mem(cache, slot), 1 << cache->shift);
@@ -247,29 +249,40 @@ queue_write(struct xendisk_s *disk, struct transfer_s *todo
     return ret;
 }
 
-// Make the backend bring what it has to the disk. A backend without flush and
-// barrier has no volatile cache (blkif.h, "feature-flush-cache").
+// Make the backend bring what it has to the disk, by what it offers and does not
+// refuse. One without flush and barrier has no volatile cache (blkif.h,
+// "feature-flush-cache").
 static int
 flush(struct xendisk_s *disk)
 {
-    u64 flush = 0, barrier = 0;
-    if (xenblk_read_property(disk, "feature-flush-cache", &flush)
-        || (!flush && xenblk_read_property(disk, "feature-barrier", &barrier)))
+    static const char *const names[] = { "feature-flush-cache", "feature-barrier" };
+    u64 offered[] = { 0, 0 };
+    int i, bad = xenstore_read_numbers(disk->bus.backend, names, offered
+                                       , ARRAY_SIZE(names));
+    if (bad) {
+        dprintf(1, "xen: %s: no usable number in \"%s\" of its backend\n"
+                , disk->name, names[bad - 1]);
         return -1;
-    if (!flush && !barrier)
-        return 0;
-    s16 failed = 0;
-    struct window_s window;
-    window.count = 0;
-    blkring_queue(&disk->ring, flush ? BLKIF_OP_FLUSH_DISKCACHE
-                                     : BLKIF_OP_WRITE_BARRIER
-                  , 0, 0, NULL, &failed);
-    if (window_wait(disk, &window))
-        return -1;
-    if (!failed || failed == BLKIF_RSP_EOPNOTSUPP)
-        return 0;
-    dprintf(1, "xen: %s: flush failed (%d)\n", disk->name, failed);
-    return -1;
+    }
+    for (i = 0; i < ARRAY_SIZE(names); i++) {
+        if (!offered[i])
+            continue;
+        s16 failed = 0;
+        struct window_s window;
+        window.count = 0;
+        blkring_queue(&disk->ring, i ? BLKIF_OP_WRITE_BARRIER
+                                     : BLKIF_OP_FLUSH_DISKCACHE
+                      , 0, 0, NULL, &failed);
+        if (window_wait(disk, &window))
+            return -1;
+        if (!failed)
+            return 0;
+        if (failed != BLKIF_RSP_EOPNOTSUPP) {
+            dprintf(1, "xen: %s: flush failed (%d)\n", disk->name, failed);
+            return -1;
+        }
+    }
+    return 0;
 }
 
 // Write as many chunks of what is wanted as the cache has slots for.

@@ -4,6 +4,7 @@
 
 #include "blkio.h" // xenblk_read_chunks
 #include "blkprobe.h" // xenblk_setup
+#include "blktwin.h" // xentwin_add
 #include "config.h" // CONFIG_XEN_PV
 #include "malloc.h" // LegacyRamSize
 #include "memmap.h" // PAGE_SIZE
@@ -17,7 +18,7 @@
 #include "string.h" // memset
 #include "util.h" // boot_add_hd
 #include "wait.h" // XEN_LIMIT_POST
-#include "xenpv.h" // xenblk_covers
+#include "xenpv.h" // xen_drive_added
 #include "xenstore.h" // xenstore_list
 
 // Smallest cache in bytes.
@@ -45,13 +46,7 @@ read_kind(struct xendisk_s *disk)
         return -1;
     const char *type = xenstore_read(disk->bus.node, "device-type");
     disk->cdrom = type && !strcmp(type, "cdrom");
-    if (!disk->cdrom)
-        return 0;
-    // a drive without a medium ("" or "aio:") would never connect
-    const char *params = xenstore_read(disk->bus.backend, "params");
-    if (!params || !*params || params[strlen(params) - 1] == ':')
-        return xenblk_refuse(disk, "no medium");
-    return 0;
+    return disk->cdrom ? xenblk_check_medium(disk) : 0;
 }
 
 // Make the drive that SeaBIOS sees. It lives in low memory, where 16-bit code
@@ -99,8 +94,7 @@ probe_disk(void *data)
         && !blkring_alloc(&disk->ring, disk->name, disk->index)
         && !xenblk_attach(disk, XEN_LIMIT_POST)) {
         int ret = xenblk_read_signature(disk);
-        disk->found = !xenblk_close(disk) && !ret
-                      && (disk->drive || !make_drive(disk));
+        disk->found = !xenblk_close(disk) && !ret;
     }
     xenblk->probing--;
 }
@@ -121,17 +115,21 @@ backend_kind(struct xendisk_s *disk, char *kind, u32 size)
         strtcpy(kind, "blkback", size);
 }
 
-// Register a disk with SeaBIOS, and say so.
+// Say what a disk is, and register it with SeaBIOS, unless its twin is already.
 static void
 register_disk(struct xendisk_s *disk)
 {
     u32 size = disk->sectors >> 11;
     char kind[16];
     backend_kind(disk, kind, sizeof(kind));
-    dprintf(1, "xen: %s: %u, %u MiB, %s in domain %u, %s%s\n"
+    disk->drive = xentwin_drive(disk->index);
+    dprintf(1, "xen: %s: %u, %u MiB, %s in domain %u, %s%s%s\n"
             , disk->name, disk->number, size, kind, disk->bus.domid
             , disk->readonly ? "read-only" : "read-write"
-            , disk->cdrom ? ", CD" : disk->bootable ? "" : ", not bootable");
+            , disk->cdrom ? ", CD" : disk->bootable ? "" : ", not bootable"
+            , disk->drive ? ", with an emulated twin" : "");
+    if (disk->drive || make_drive(disk))
+        return;
     char *desc = znprintf(MAXDESCSIZE, "%s [Xen PV %s (%u MiB)]"
                           , disk->cdrom ? "DVD/CD" : "Disk"
                           , disk->name, size);
@@ -285,68 +283,92 @@ xenblk_setup(void)
     xenblk->sticky = CONFIG_XEN_PV_STICKY;
     xenwait_begin_post();
     probe_disks();
+}
+
+
+/****************************************************************
+ * Emulated twins, and disks that have none
+ ****************************************************************/
+
+// A disk's twin has its size, but for what the device model or the backend's block
+// device rounds to, in sectors.
+#define ROUNDED 7
+
+// Say whether the toolstack emulates a disk as this drive.
+static int
+is_twin(struct xendisk_s *disk, struct drive_s *drive)
+{
+    return xenvdev_has_twin(&disk->vdev, drive->type
+                            , drive->type == DTYPE_LSI_SCSI ? drive->floppy_type
+                              : drive->cntl_id);
+}
+
+// Find the disk that the toolstack emulates as a drive, and may be read by PV.
+static u8
+find_disk(struct drive_s *drive)
+{
+    int cdrom = drive->type == DTYPE_ATA_ATAPI, i;
+    for (i = 0; i < xenblk->count; i++) {
+        struct xendisk_s *disk = xenblk->disks[i];
+        if (!disk->found || disk->cdrom != cdrom || !is_twin(disk, drive))
+            continue;
+        if (xentwin_drive(i))
+            dprintf(1, "xen: %s: more than one emulated disk has its number\n"
+                    , disk->name);
+        else if (!cdrom && drive->sectors - disk->sectors > ROUNDED)
+            dprintf(1, "xen: %s: an emulated disk of its number has another size\n"
+                    , disk->name);
+        else
+            return i;
+        disk->found = 0;
+    }
+    return XENTWIN_NONE;
+}
+
+void
+xen_drive_added(struct drive_s *drive)
+{
+    if (!CONFIG_XEN_PV || !xenblk)
+        return;
+    switch (drive->type) {
+    case DTYPE_ATA:
+    case DTYPE_ATA_ATAPI:
+    case DTYPE_AHCI:
+    case DTYPE_LSI_SCSI:
+        break;
+    default:
+        return;
+    }
+    u8 i = find_disk(drive);
+    if (!xentwin_add(drive, i) || i == XENTWIN_NONE)
+        return;
+    dprintf(1, "xen: %s: one emulated disk too many\n", xenblk->disks[i]->name);
+    xenblk->disks[i]->found = 0;
+}
+
+int
+xen_drive_prio(struct drive_s *drive, int prio)
+{
     int i;
+    for (i = 0; xenblk && prio < 0 && i < xenblk->count; i++)
+        if (is_twin(xenblk->disks[i], drive))
+            prio = xensettings_boot_prio(xenblk->disks[i]->name);
+    return prio;
+}
+
+void
+xenblk_register(void)
+{
+    int i;
+    if (!xenblk)
+        return;
     for (i = 0; i < xenblk->count; i++) {
         // SeaBIOS reads a CD when it gets to know it
         xenwait_begin_post();
         if (xenblk->disks[i]->found)
             register_disk(xenblk->disks[i]);
+        else
+            xentwin_leave(i);
     }
-}
-
-
-/****************************************************************
- * Emulated twins
- ****************************************************************/
-
-// Say whether a registered PV disk is the disk `unit` of an emulated
-// controller, of `sectors` sectors (0: not known).
-static int
-covers(u8 type, u32 unit, u64 sectors)
-{
-    int i, cdrom = type == DTYPE_ATA_ATAPI || type == DTYPE_AHCI_ATAPI;
-    for (i = 0; xenblk && i < xenblk->count; i++) {
-        struct xendisk_s *disk = xenblk->disks[i];
-        if (!disk->found || !xenvdev_has_twin(&disk->vdev, type, unit)
-            || disk->cdrom != cdrom)
-            continue;
-        if (!cdrom && sectors && sectors != disk->sectors) {
-            dprintf(1, "xen: %s: an emulated disk of its number has another"
-                    " size\n", disk->name);
-            continue;
-        }
-        dprintf(1, "xen: %s: its emulated twin is left out\n", disk->name);
-        return 1;
-    }
-    return 0;
-}
-
-int
-xenblk_covers(struct drive_s *drive)
-{
-    if (!CONFIG_XEN_PV || drive->type == DTYPE_LSI_SCSI)
-        return 0;
-    return covers(drive->type, drive->cntl_id, drive->sectors);
-}
-
-int
-xenblk_covers_lsi(u8 target, u8 lun)
-{
-    if (!CONFIG_XEN_PV || lun)
-        return 0;
-    return covers(DTYPE_LSI_SCSI, target, 0);
-}
-
-int
-xenblk_boot_prio(struct drive_s *drive, int prio)
-{
-    int i;
-    if (!CONFIG_XEN_PV || drive->type == DTYPE_LSI_SCSI)
-        return prio;
-    for (i = 0; prio < 0 && xenblk && i < xenblk->count; i++) {
-        struct xendisk_s *disk = xenblk->disks[i];
-        if (!disk->found && xenvdev_has_twin(&disk->vdev, drive->type, drive->cntl_id))
-            prio = xensettings_boot_prio(disk->name);
-    }
-    return prio;
+    xentwin_publish();
 }

@@ -4,8 +4,13 @@
 #ifndef __XEN_BLKPROBE_H
 #define __XEN_BLKPROBE_H
 
-// Attach every VBD that is a whole disk, and register each as a BIOS drive. POST
-// only, after the session and the store have been set up.
+// Attach every VBD that is a whole disk, and find out what it is. POST only, after the
+// session and the store have been set up.
 void xenblk_setup(void);
+
+// Register what was found: the disks that have no emulated twin as drives of their
+// own, the others as a path of their twin's. POST only, once SeaBIOS's drives are
+// registered.
+void xenblk_register(void);
 
 #endif // blkprobe.h

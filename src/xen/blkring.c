@@ -26,8 +26,11 @@ _Static_assert(__builtin_offsetof(struct blkif_request_indirect, id)
                   == __builtin_offsetof(struct blkif_request, sector_number)
                , "places");
 
-// Request numbers, of all disks together: a ring page full.
-#define REQUESTS 32
+// Request numbers: one for each disk, so that none can starve it, and then those that
+// all share. Together they are less than a ring page holds.
+#define SHARED 26
+#define REQUESTS (BUILD_MAX_EXTDRIVE + SHARED)
+_Static_assert(SHARED + 1 <= 32, "requests of one disk");
 
 #define SECTORS_PER_PAGE (PAGE_SIZE / BLKRING_SECTOR)
 #define PLAIN_SECTORS (BLKIF_MAX_SEGMENTS_PER_REQUEST * SECTORS_PER_PAGE)
@@ -37,7 +40,7 @@ _Static_assert(__builtin_offsetof(struct blkif_request_indirect, id)
 // their references: for all its pages, and for the one with the segments.
 #define INDIRECT_SEGMENTS 64
 #define INDIRECT_NUMBERS 6
-#define INDIRECT_PAGES (REQUESTS / INDIRECT_NUMBERS)
+#define INDIRECT_PAGES (SHARED / INDIRECT_NUMBERS)
 _Static_assert(INDIRECT_SEGMENTS
                < INDIRECT_NUMBERS * BLKIF_MAX_SEGMENTS_PER_REQUEST
                , "references for the segments and their page");
@@ -52,18 +55,15 @@ _Static_assert(SEGMENT_REF(REQUESTS - 1, BLKIF_MAX_SEGMENTS_PER_REQUEST) > 32
                , "references of the toolstack and of the OS");
 
 struct request_s {
-    struct blkring_s *ring; // whose it is; null: it is part of another one
+    struct blkring_s *ring; // whose it is until its grants have ended, or null
     s16 *failed;        // where to report a bad status
     u8 operation;
-    u8 numbers;         // that it takes, from its own on
+    u8 numbers;         // that it takes, from its own on; 0: part of another one
     u8 grants;          // that it has
 };
 
 // What is under way, by request number.
 struct requests_s {
-    u32 queued;         // bit set: a request on the ring has the number
-    u32 lost;           // bit set: never answered, the number is not used again
-    u32 usable;         // numbers that are not lost
     u8 *pages;          // for the segments of indirect requests
     struct request_s list[REQUESTS];
 };
@@ -82,7 +82,6 @@ blkring_setup(void)
     u8 *pages = xen_alloc(INDIRECT_PAGES * PAGE_SIZE);
     if (!requests || !pages)
         return -1;
-    requests->usable = REQUESTS;
     requests->pages = pages;
     return 0;
 }
@@ -91,6 +90,7 @@ int
 blkring_alloc(struct blkring_s *ring, const char *name, int index)
 {
     ring->name = name;
+    ring->number = index;
     ring->ref = RING_REF(index);
     if (!ring->front.sring)
         ring->front.sring = xen_alloc(PAGE_SIZE);
@@ -137,27 +137,19 @@ blkring_set_indirect(struct blkring_s *ring, u64 segments)
 static int
 is_under_way(struct blkring_s *ring, u32 id)
 {
-    return requests->queued & (1u << id) && requests->list[id].ring == ring;
+    return requests->list[id].ring == ring && requests->list[id].numbers;
 }
 
-// The numbers of a request, as bits.
-static u32
-numbers_of(u32 id)
-{
-    return ((1u << requests->list[id].numbers) - 1) << id;
-}
-
-// A request will never be answered, or cannot be believed.
 static void
-lose_request(u32 id)
+free_request(int id)
 {
-    if (!(requests->lost & (1u << id)))
-        requests->usable -= requests->list[id].numbers;
-    requests->lost |= numbers_of(id);
+    int numbers = requests->list[id].numbers;
+    while (numbers--)
+        requests->list[id + numbers].ring = NULL;
 }
 
 // End the grants of a request. Returns -1 if one is still mapped: then the
-// request stays under way.
+// request keeps its numbers.
 static int
 end_request(int id)
 {
@@ -166,7 +158,7 @@ end_request(int id)
         if (xengrant_end(SEGMENT_REF(id, i)))
             ret = -1;
     if (!ret)
-        requests->queued &= ~numbers_of(id);
+        free_request(id);
     return ret;
 }
 
@@ -176,7 +168,7 @@ blkring_forget(struct blkring_s *ring)
     int id;
     for (id = 0; id < REQUESTS; id++)
         if (is_under_way(ring, id))
-            requests->queued &= ~numbers_of(id);
+            free_request(id);
     ring->port = 0;
     ring->refused = 0; // the next backend may be another one
 }
@@ -193,22 +185,14 @@ blkring_close(struct blkring_s *ring)
     }
     int id, ret = xengrant_end(ring->ref);
     for (id = 0; id < REQUESTS; id++)
-        if (is_under_way(ring, id)) {
-            lose_request(id);
-            if (end_request(id))
-                ret = -1;
-        }
+        if (is_under_way(ring, id) && end_request(id))
+            ret = -1;
     if (ret && !ring->held)
         dprintf(1, "xen: %s: backend has closed, but still maps our pages\n"
                 , ring->name);
     ring->held = ret;
     if (ret)
         return -1;
-    for (id = 0; id < REQUESTS; id++)
-        if (requests->lost & (1u << id) && requests->list[id].ring == ring) {
-            requests->lost &= ~numbers_of(id);
-            requests->usable += requests->list[id].numbers;
-        }
     xenevtchn_close(ring->port);
     xenevtchn_set_mask(ring->port, ring->was_masked);
     ring->port = 0;
@@ -244,11 +228,9 @@ take_response(struct blkring_s *ring, struct blkif_response *rsp)
                   && rsp->status != BLKIF_RSP_OKAY;
     if (rsp->operation != request->operation && !refused)
         return break_ring(ring, "answers another operation", rsp->operation);
-    if (end_request(id)) {
-        lose_request(id);
+    if (end_request(id))
         return break_ring(ring, "still maps pages of a request it answered"
                           , id);
-    }
     ring->refused |= refused;
     if (rsp->status != BLKIF_RSP_OKAY) {
         *request->failed = rsp->status;
@@ -321,34 +303,30 @@ blkring_wait(struct blkring_s *ring)
  * Requests
  ****************************************************************/
 
-// Say whether the references of some numbers in a row are nobody's: another
-// driver of the guest's firmware may have taken some.
+// Say whether some numbers in a row are free, and their references are nobody's:
+// another driver of the guest's firmware may have taken some.
 static int
-are_refs_free(u32 id, u32 numbers)
+are_free(u32 id, u32 numbers)
 {
     u32 i;
+    for (i = 0; i < numbers; i++)
+        if (requests->list[id + i].ring)
+            return 0;
     for (i = 0; i < numbers * BLKIF_MAX_SEGMENTS_PER_REQUEST; i++)
         if (!xengrant_is_free(SEGMENT_REF(id, i)))
             return 0;
     return 1;
 }
 
-// Find free request numbers in a row. A disk has at most three quarters of them,
-// so that one that answers nothing does not take all. Returns the first, or -1.
+// Find free request numbers in a row, or the disk's own one. Returns the first, or -1.
 static int
 find_numbers(struct blkring_s *ring, u32 numbers)
 {
-    u32 taken = requests->queued | requests->lost, own = 0, id;
-    for (id = 0; id < REQUESTS; id++)
-        if (is_under_way(ring, id))
-            own += requests->list[id].numbers;
-    if (own + numbers > requests->usable * 3 / 4 + 1)
-        return -1;
-    for (id = 0; id + numbers <= REQUESTS; id += numbers)
-        if (!(taken >> id & ((1u << numbers) - 1))
-            && are_refs_free(id, numbers))
+    u32 id;
+    for (id = BUILD_MAX_EXTDRIVE; id + numbers <= REQUESTS; id += numbers)
+        if (are_free(id, numbers))
             return id;
-    return -1;
+    return numbers == 1 && are_free(ring->number, 1) ? ring->number : -1;
 }
 
 // Take request numbers for an indirect request, or one for a plain request,
@@ -366,14 +344,14 @@ get_id(struct blkring_s *ring, u32 numbers)
         else if (numbers > 1)
             numbers = 1;
         else
-            break_ring(ring, "finds no free request", requests->lost);
+            break_ring(ring, "finds no free request", 0);
     }
     if (ring->broken)
         return -1;
+    u32 i;
+    for (i = 0; i < numbers; i++)
+        requests->list[id + i] = (struct request_s){ .ring = ring };
     requests->list[id].numbers = numbers;
-    requests->queued |= numbers_of(id);
-    while (--numbers)
-        requests->list[id + numbers].ring = NULL;
     return id;
 }
 
@@ -418,7 +396,8 @@ fill_request(struct blkring_s *ring, int id, u64 sector, u32 count, void *buf)
     u32 done;
     memset(req, 0, sizeof(*req));
     if (request->numbers > 1 && ring->indirect) {
-        void *page = requests->pages + id / INDIRECT_NUMBERS * PAGE_SIZE;
+        void *page = requests->pages
+                     + (id - BUILD_MAX_EXTDRIVE) / INDIRECT_NUMBERS * PAGE_SIZE;
         memset(page, 0, PAGE_SIZE);
         done = fill_segments(ring, id, count, buf, page, ring->indirect);
         grant_ref_t ref = SEGMENT_REF(id, request->grants);
@@ -450,7 +429,6 @@ blkring_queue(struct blkring_s *ring, u8 operation, u64 sector, u32 count
                               && count > PLAIN_SECTORS ? INDIRECT_NUMBERS : 1);
         if (id < 0)
             return -1;
-        requests->list[id].ring = ring;
         requests->list[id].failed = failed;
         requests->list[id].operation = operation;
         u32 done = fill_request(ring, id, sector, count, buf);

@@ -13,6 +13,7 @@
 struct blkring_s {
     struct blkif_front_ring front;
     const char *name;               // for messages
+    u8 number;                      // the disk's
     grant_ref_t ref;                // of the ring page
     evtchn_port_t port;             // 0: the ring is closed
     u8 was_masked;                  // the port, before it was ours

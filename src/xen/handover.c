@@ -7,37 +7,33 @@
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
 #include "biosvar.h" // GET_LOW
-#include "block.h" // process_op
 #include "bregs.h" // struct bregs
 #include "config.h" // CONFIG_XEN_PV
-#include "handover.h" // CMD_XEN_CLOSE
+#include "handover.h" // xen_handover_arm
+#include "stacks.h" // call32
 #include "util.h" // ticks_from_ms
 #include "xenpv.h" // xen_handover
 
 // Without an int13 for so long, the caller has something else to do.
 #define IDLE_MS 2000
 
-// A drive that is attached while no int13 runs, or null, and the timer's ticks
-// until it is closed.
-struct drive_s *XenAttached VARLOW;
+// A disk is attached while no int13 runs, and the timer's ticks until it is closed.
+u8 XenAttached VARLOW;
 u8 XenIdleTicks VARLOW;
 
 void
 xen_handover(void)
 {
-    if (!CONFIG_XEN_PV)
+    if (!CONFIG_XEN_PV || !GET_LOW(XenAttached))
         return;
-    struct disk_op_s op;
-    op.drive_fl = GET_LOW(XenAttached);
-    if (!op.drive_fl)
-        return;
-    op.command = CMD_XEN_CLOSE;
-    op.count = 0;
-    process_op(&op);
+    if (MODESEGMENT)
+        call32(xen_close_all, 0, 0);
+    else
+        xen_close_all();
 }
 
 void
-xen_handover_arm(struct drive_s *attached)
+xen_handover_arm(u8 attached)
 {
     ASSERT32FLAT();
     XenAttached = attached;

@@ -4,16 +4,10 @@
 #ifndef __XEN_HANDOVER_H
 #define __XEN_HANDOVER_H
 
-#include "types.h" // u32
+#include "types.h" // u8
 
-struct drive_s;
-
-// A command of xen_process_op() that int13 does not have: close all disks that
-// are attached.
-#define CMD_XEN_CLOSE 0x7f
-
-// Tell the hooks, as an int13 ends, a drive that is attached, or null. It gets a
-// CMD_XEN_CLOSE at the next hint, or after two seconds without an int13.
-void xen_handover_arm(struct drive_s *attached);
+// Tell the hooks, as an int13 ends, whether a disk is attached. Then it is closed at
+// the next hint, or after two seconds without an int13.
+void xen_handover_arm(u8 attached);
 
 #endif // handover.h

@@ -9,6 +9,7 @@
 #include "romfile.h" // romfile_loadint
 #include "session.h" // xen_session_setup
 #include "settings.h" // xensettings_from_store
+#include "stacks.h" // wait_threads
 #include "util.h" // VERSION
 #include "xenpv.h" // xen_setup
 #include "xenstore.h" // xenstore_setup
@@ -57,6 +58,17 @@ xen_block_setup(void)
     ASSERT32FLAT();
     if (CONFIG_XEN_PV && is_ready)
         xenblk_setup();
+}
+
+void
+xen_block_register(void)
+{
+    ASSERT32FLAT();
+    if (!CONFIG_XEN_PV || !is_ready)
+        return;
+    // the emulated disks are detected in threads
+    wait_threads();
+    xenblk_register();
 }
 
 // Tell the toolstack what POST has found. That is a trace, so it has to be asked for.

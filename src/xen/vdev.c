@@ -87,11 +87,11 @@ xenvdev_has_twin(const struct xenvdev_s *vdev, u8 type, u32 unit)
     if (vdev->partition || vdev->disk != unit)
         return 0;
     switch (type) {
-    case DTYPE_ATA:
     case DTYPE_ATA_ATAPI:
+        return unit < IDE_DISKS;
+    case DTYPE_ATA:
         return vdev->kind != XENVDEV_SD && unit < IDE_DISKS;
     case DTYPE_AHCI:
-    case DTYPE_AHCI_ATAPI:
         return vdev->kind != XENVDEV_SD && unit < AHCI_DISKS;
     case DTYPE_LSI_SCSI:
         return vdev->kind == XENVDEV_SD;

@@ -24,7 +24,8 @@ int xenvdev_decode(u32 number, struct xenvdev_s *vdev);
 void xenvdev_name(const struct xenvdev_s *vdev, char *name);
 
 // Say whether libxl emulates this disk as drive `unit` of an IDE, AHCI or LSI
-// SCSI controller (`type`: DTYPE_*). Returns 1 or 0.
+// SCSI controller (`type`: DTYPE_*). A CD is on the IDE controller (DTYPE_ATA_ATAPI)
+// whatever its name. Returns 1 or 0.
 int xenvdev_has_twin(const struct xenvdev_s *vdev, u8 type, u32 unit);
 
 #endif // vdev.h

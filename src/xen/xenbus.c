@@ -109,7 +109,7 @@ wait_backend(struct xenbus_s *bus, int wanted, int final, u32 limit
         }
         looks++;
     } while (!late && !(final & (1 << state)));
-    if (xen_platform_moved())
+    if (xen_platform_moved() || bus->closing > 1)
         return -1;
     if (final & (1 << state))
         dprintf(1, "xen: %s: backend does not %s (state %u)\n"
@@ -137,7 +137,8 @@ switch_state(struct xenbus_s *bus, struct xenstore_node_s *nodes, int count
         int ret = xenstore_update(bus->node, nodes, count + 1);
         if (!ret)
             return 0;
-        if (ret == XENSTORE_GONE) {
+        if (ret == XENSTORE_GONE
+            && !receive_state(xenstore_send(XS_READ, bus->node, state_node, NULL))) {
             dprintf(1, "xen: %s: the device is gone\n", bus->name);
             return ret;
         }
@@ -194,8 +195,9 @@ xenbus_probe(struct xenbus_s *bus, const char *class, u32 id)
 static int
 owned(struct xenbus_s *bus, int frontend, int backend)
 {
-    dprintf(1, "xen: %s: somebody else owns it (frontend %d, backend %d)\n"
-            , bus->name, frontend, backend);
+    if (bus->closing <= 1)
+        dprintf(1, "xen: %s: somebody else owns it (frontend %d, backend %d)\n"
+                , bus->name, frontend, backend);
     return -1;
 }
 
@@ -260,13 +262,13 @@ remove_others(struct xenbus_s *bus)
     }
 }
 
-// Say whether somebody has used the device: its frontend is past InitWait, or has
-// published a ring. A backend may be connected before any frontend is
+// Say whether somebody has used the device: its frontend is past Initialising, or
+// has published a ring. A backend may be connected before any frontend is
 // there (blkif.h, "State diagram"), so its state tells nothing.
 static int
 was_used(struct xenbus_s *bus, int frontend)
 {
-    return (frontend >= XenbusStateInitialised && frontend <= XenbusStateClosed)
+    return (frontend >= XenbusStateInitWait && frontend <= XenbusStateClosed)
            || xenstore_read(bus->node, ring_ref_node);
 }
 
@@ -299,10 +301,10 @@ xenbus_reset(struct xenbus_s *bus)
             , bus->name, frontend, backend);
     remove_others(bus);
     if (backend == XenbusStateUnknown || backend == XenbusStateClosed)
-        // the backend has nothing to let go of, and would not answer
-        return xenbus_release(bus);
-    // at any other, it may just be looking at what the former owner wrote
-    if (xenbus_disconnect(bus))
+        // it has nothing to let go of, and would not answer
+        bus->closing = 1;
+    else if (xenbus_disconnect(bus))
+        // at any other, it may just be looking at what the former owner wrote
         return -1;
     return xenbus_release(bus);
 }
@@ -336,31 +338,47 @@ has_our_ring(struct xenbus_s *bus)
            && ref == bus->ring_ref && port == bus->port;
 }
 
-// A close did not come to its end. Say whether it is ours to go on with: what
-// was written without an answer may have been carried out, or not.
+// Go on with a close that did not come to its end. What was written without an
+// answer may have been carried out, or not. Returns how long to wait for the backend
+// once it has been told again, in ms, or -1 if the device is not ours any more.
+//
+// One that is not on its way gets a look at each int13, and costs other disks no
+// more; one that was may just have to be told that it is time to let go.
 static int
-is_our_close(struct xenbus_s *bus)
+look_again(struct xenbus_s *bus)
 {
     int frontend, backend;
-    if (find_states(bus, &frontend, &backend))
+    bus->closing |= 2;
+    read_states(bus, &frontend, &backend);
+    if (frontend == XenbusStateUnknown)
+        // the device is gone
         return 0;
-    if (frontend == XenbusStateClosed || (frontend == XenbusStateInitialising
-         && backend == XenbusStateInitWait)
+    if (find_states(bus, &frontend, &backend))
+        return -1;
+    if (frontend == XenbusStateClosed && backend != XenbusStateClosed)
+        return 0;
+    if (frontend == XenbusStateInitialising && backend == XenbusStateInitWait) {
+        bus->closing = 0;
+        return 0;
+    }
+    if (frontend == XenbusStateClosed
+        || (frontend == XenbusStateInitialising && backend == XenbusStateClosed)
         || (frontend == XenbusStateConnected && has_our_ring(bus)))
-        return 1;
-    owned(bus, frontend, backend);
-    return 0;
+        return XEN_LIMIT_AGAIN;
+    return owned(bus, frontend, backend);
 }
 
 int
 xenbus_disconnect(struct xenbus_s *bus)
 {
     struct xenstore_node_s nodes[1];
-    // a backend that has not followed has had its time, and gets some more
-    u32 limit = bus->closing ? XEN_LIMIT_AGAIN : XEN_LIMIT_STATE;
-    if (bus->closing && !is_our_close(bus))
-        return -1;
-    bus->closing = 1;
+    int limit = XEN_LIMIT_STATE;
+    if (bus->closing) {
+        limit = look_again(bus);
+        if (limit < 0 || !bus->closing)
+            return limit;
+    }
+    bus->closing |= 1;
     int ret = switch_state(bus, nodes, 0, XenbusStateClosed);
     if (ret)
         // where the device is gone, its backend is too
@@ -375,12 +393,15 @@ xenbus_release(struct xenbus_s *bus)
     struct xenstore_node_s nodes[4] = {
         { ring_ref_node }, { port_node }, { protocol_node },
     };
+    if (!bus->closing)
+        // it was only late
+        return 0;
     int ret = switch_state(bus, nodes, 3, XenbusStateInitialising);
-    if (ret && ret != XENSTORE_GONE)
-        return -1;
-    bus->closing = 0;
-    if (ret)
-        return -1;
-    return wait_backend(bus, STATE(InitWait), STATE(Unknown), XEN_LIMIT_STATE
-                        , "get ready");
+    if (!ret)
+        ret = wait_backend(bus, STATE(InitWait), STATE(Unknown)
+                           , bus->closing > 1 ? XEN_LIMIT_AGAIN : XEN_LIMIT_STATE
+                           , "get ready");
+    if (!ret || ret == XENSTORE_GONE)
+        bus->closing = 0;
+    return ret;
 }

@@ -17,7 +17,8 @@ struct xenbus_s {
     domid_t domid;                  // the backend's domain
     grant_ref_t ring_ref;           // what we published last
     evtchn_port_t port;
-    u8 closing;                     // 6 was written, the backend has not followed
+    u8 closing;                     // 1: a close has begun, and not come to its end;
+                                    // 3: and that has been said
     u32 usual[XenbusStateClosed + 1]; // us that it took to get there last
 };
 

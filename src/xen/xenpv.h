@@ -7,8 +7,9 @@
 #include "config.h" // CONFIG_XEN_PV
 #include "types.h" // u8
 
-// Below DTYPE_ATA, so that xvda comes before its emulated twin.
-#define DTYPE_XEN 0x18
+// Behind all types of SeaBIOS's drives: what it finds without the layer keeps its
+// place.
+#define DTYPE_XEN 0xf8
 
 struct bregs;
 struct disk_op_s;
@@ -31,9 +32,13 @@ int xen_rom_prio(const char *path, struct pci_device *pci);
 // platform_hardware_setup(): the hypercall page and the PCI devices are known.
 void xen_setup(void);
 
-// Attach every VBD that is a whole disk, and register each as a BIOS drive.
-// POST only, before the emulated disks are detected.
+// Attach every VBD that is a whole disk. POST only, before the emulated disks are
+// detected.
 void xen_block_setup(void);
+
+// Register each VBD that has no emulated twin as a BIOS drive; from here on those
+// that have one are read by PV. POST only, once all emulated disks are detected.
+void xen_block_register(void);
 
 // All drives and ROMs are registered, and `first` (a description) will be booted.
 // Once in POST.
@@ -45,21 +50,32 @@ void xen_prepboot(const char *first);
 // error nothing has been transferred to the caller.
 int xen_process_op(struct disk_op_s *op);
 
+// The same for a CMD_READ of an emulated twin: returns 0, or -1 if its own driver
+// has to read. A CMD_WRITE is only remembered: returns 0, or -1 if it cannot be.
+int xen_twin_op(struct disk_op_s *op);
+
+// Close all disks that are attached.
+void xen_close_all(void);
+
 // blkprobe.c
 
-// Say whether an emulated drive (DTYPE_ATA*: cntl_id = channel*2+slave,
-// DTYPE_AHCI*: cntl_id = port) is the same disk as a registered PV disk, which
-// makes it a second path that must not become a drive of its own
-// (xen-vbd-interface(7)). Returns 1 or 0.
-int xenblk_covers(struct drive_s *drive);
-
-// The same for a SCSI disk of the LSI controller, whose drive_s does not tell
-// its target.
-int xenblk_covers_lsi(u8 target, u8 lun);
+// SeaBIOS registers an emulated drive: it may be the twin of a disk, which makes it
+// one disk with two paths (xen-vbd-interface(7)). `drive->floppy_type` of a disk of
+// the LSI SCSI controller is its target.
+void xen_drive_added(struct drive_s *drive);
 
 // The place in the boot order (from 1) of an emulated drive, if it has none of its
-// own (`prio` is -1): that of the disk whose twin it is.
-int xenblk_boot_prio(struct drive_s *drive, int prio);
+// own (`prio` is -1): that of the disk whose twin it is. Returns -1 if there is none.
+int xen_drive_prio(struct drive_s *drive, int prio);
+
+// blktwin.c
+
+// Try to carry out an int13 request for an emulated drive by PV. Returns 1 if that
+// is done, 0 if it is for its own driver.
+int xen_by_pv(struct disk_op_s *op);
+
+// The driver of an emulated drive has carried out a request.
+void xen_twin_done(struct disk_op_s *op);
 
 // handover.c: what 16-bit code needs. The hooks tell that an OS is about to take
 // over; they cost next to nothing where no disk is attached.

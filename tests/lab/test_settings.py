@@ -81,7 +81,7 @@ def test_settings_of_the_store_reach_what_seabios_reads_later(lab, blob, hellos)
                      "etc/boot-menu-wait": 1, "etc/boot-fail-wait": 100, "etc/sercon-port": 0})
     guest.unpause()
     assert booted(guest) == "xvdg"
-    assert "What now?" in guest.lines()
+    assert any(line.startswith("What now?") for line in guest.lines())
     assert "bootorder: there is no HALT" not in said(guest)
     assert [line for line in said(guest) if "refused" in line] == []
 
@@ -134,7 +134,8 @@ def network_rom(lab, programs, vendor, device, number):
     subprocess.run(["nasm", "-f", "bin", f"-DVENDOR={vendor}", f"-DDEVICE={device}",
                     f"-DNUMBER={number}", "-o", path, HERE.parent / "guests/rom.asm"], check=True)
     data = path.read_bytes()
-    return lab.put(path.name, data + bytes([-sum(data) & 0xff]))
+    # a page of its own, as Xen maps it
+    return lab.put(path.name, (data + bytes([-sum(data) & 0xff])).ljust(4096, b"\0"))
 
 
 @pytest.mark.parametrize("order, rom", [("vif0,xvde", "0"), ("vif1,vif0", "1"), ("xvde,vif0", None)])

@@ -286,7 +286,7 @@ start(struct backend *be, union blkif_sring_entry *entry)
         break;
     case BLKIF_OP_WRITE:
         be->writes++;
-        be->dirty++;
+        be->dirty += be->flush || be->barrier; // else it has no volatile cache
         break;
     case BLKIF_OP_FLUSH_DISKCACHE:
         be->flushes++;

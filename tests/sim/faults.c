@@ -29,6 +29,7 @@ causes(int n)
         "no usable ", "cannot be read", "there is no backend",
         "somebody else owns it", "xenstore", "could not switch", "gives no size",
         "no BIOS can use", "not a number", "still maps our pages",
+        "the device is gone", "does not ",
     };
     const char *const refused[] = { text, "no xenstore", stalls[0], stalls[1] };
     switch (fault->what) {

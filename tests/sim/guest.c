@@ -38,6 +38,8 @@ sim_post_setup(void)
 {
     xen_setup();
     xen_block_setup();
+    twins_register();
+    xen_block_register();
 }
 
 void
@@ -46,7 +48,6 @@ sim_boot_unchecked(void)
     if (!prepared)
         sim_prepare();
     sim_post_setup();
-    twins_register();
     sim_post = 0;
 }
 
@@ -56,7 +57,6 @@ sim_boot(void)
     if (!prepared)
         sim_prepare();
     sim_post_setup();
-    twins_register();
     sim_check_clean();
     sim_post = 0;
     sim_pass(1 * SECOND);

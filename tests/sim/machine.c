@@ -194,6 +194,7 @@ TRAP(sim_cpuid);
 TRAP(sim_rdtsc);
 TRAP(sim_wrmsr);
 TRAP(sim_inb);
+TRAP(sim_inl);
 TRAP(sim_outb);
 
 int sim_xen = 1;
@@ -266,6 +267,13 @@ do_sim_inb(struct regs *regs)
 {
     sim_now += COST_PORT;
     regs->eax = (regs->eax & ~0xff) | twin_inb(regs->edx);
+}
+
+void
+do_sim_inl(struct regs *regs)
+{
+    sim_now += COST_PORT;
+    regs->eax = twin_inl(regs->edx);
 }
 
 void
@@ -574,6 +582,12 @@ yield(void)
     switch_to(current->next, 0);
 }
 
+void
+wait_threads(void)
+{
+    while (current->next != current)
+        yield();
+}
 
 /****************************************************************
  * Output
@@ -681,26 +695,26 @@ process_op(struct disk_op_s *op)
         op->count = 0;
         return DISK_RET_EBOUNDARY;
     }
+    // the seam
+    if (xen_by_pv(op))
+        return DISK_RET_SUCCESS;
     int is_pv = op->drive_fl->type == DTYPE_XEN;
     int ret = is_pv ? xen_process_op(op) : twin_process_op(op);
+    xen_twin_done(op);
     if (ret && op->count == count)
         op->count = 0;
     return ret;
 }
 
-// Register a drive, unless the layer takes it as the twin of one of its disks: this
-// is the seam. Returns null then.
+// Register a drive.
 static struct sim_drive *
 add_drive(struct drive_s *drive, const char *desc, int prio)
 {
-    int taken = drive->type == DTYPE_LSI_SCSI ? xenblk_covers_lsi(drive->cntl_id, 0)
-                : xenblk_covers(drive);
-    if (taken)
-        return NULL;
+    xen_drive_added(drive);
     struct sim_drive *entry = &sim_drives[sim_drive_count++];
     entry->drive = drive;
     entry->cdrom = 0;
-    entry->prio = xenblk_boot_prio(drive, prio);
+    entry->prio = xen_drive_prio(drive, prio);
     snprintf(entry->desc, sizeof(entry->desc), "%s", desc);
     return entry;
 }
@@ -778,8 +792,6 @@ void
 boot_add_cd(struct drive_s *drive, const char *desc, int prio)
 {
     struct sim_drive *entry = add_drive(drive, desc, prio);
-    if (!entry)
-        return;
     entry->cdrom = 1;
     u8 cdb[16] = { 0 }, buf[CDROM_SECTOR_SIZE];
     struct disk_op_s op = {
@@ -837,7 +849,9 @@ extern u8 __start_layer_bss[] __attribute__((weak))
 void
 sim_stop(void)
 {
-    xen_handover_arm(NULL);
+    xen_handover_arm(0);
+    memset(XenTwins, 0, sizeof(XenTwins));
+    XenTwinCount = 0;
     while (events) {
         struct event *event = events;
         events = event->next;

@@ -468,15 +468,19 @@ void image_stop(struct backend *be);
 // The same disk behind an emulated controller. Change what is to be different
 // before sim_boot(): size, geometry.
 struct twin {
-    struct drive_s drive;
+    union {
+        struct drive_s drive;
+        struct atadrive_s ata;
+        struct ahci_port_s ahci;
+    };
     struct backend *be;
     char desc[64];
     int fail;               // DISK_RET_* of every call
     u32 calls, reads, writes, commands; // so far
 };
 
-// Give a disk a twin: DTYPE_ATA, DTYPE_AHCI, DTYPE_LSI_SCSI, DTYPE_ATA_ATAPI or
-// DTYPE_AHCI_ATAPI, and its number on the controller. It is registered after the
+// Give a disk a twin: DTYPE_ATA, DTYPE_AHCI, DTYPE_LSI_SCSI or DTYPE_ATA_ATAPI, and
+// its number on the controller. It is registered after the
 // layer's setup, through the seam in boot_add_hd() and boot_add_cd() (machine.c).
 struct twin *sim_twin(struct backend *be, u8 type, u32 unit);
 
@@ -488,9 +492,10 @@ void boot_add_cd(struct drive_s *drive, const char *desc, int prio);
 void twins_register(void);
 int twin_move(struct twin *twin, int write, u64 sector, u32 count, u8 *buf);
 
-// For machine.c: what SeaBIOS's driver does, and the ports of IDE.
+// For machine.c: what SeaBIOS's driver does, and the ports of the controllers.
 int twin_process_op(struct disk_op_s *op);
 u8 twin_inb(u16 port);
+u32 twin_inl(u16 port);
 void twin_outb(u16 port, u8 value);
 void twins_stop(void);
 

@@ -234,19 +234,6 @@ TEST(event_that_comes_after_its_watch_was_removed_is_drained)
  * A ring that xenstored has given up
  ****************************************************************/
 
-TEST(store_that_has_given_up_the_ring_before_post_is_asked_for_a_reconnection)
-{
-    struct backend *be = sim_disk(51776);
-    store.reconnect_feature = 1;
-    sim_prepare();
-    store_give_up();
-    sim_boot_unchecked();
-    check_true(sim_now < 2 * SECOND);
-    check_true(sim_drive(be));
-    sim_check_clean();
-    check_equal(sim_read(be, 60000, 10), 0);
-}
-
 TEST(store_that_has_given_up_the_ring_and_offers_nothing_costs_its_limit)
 {
     struct backend *be = sim_disk(51776);

@@ -60,7 +60,7 @@ post_with_states(int n)
         store_printf(left[i][1], "%s/%s", stale->frontend, left[i][0]);
     // somebody was there: then the device is reset, unless nobody is at the
     // other end; and what nobody has used is not touched
-    int reset = used || (frontend >= XenbusStateInitialised
+    int reset = used || (frontend >= XenbusStateInitWait
                          && frontend <= XenbusStateClosed);
     int fresh = frontend == XenbusStateInitialising;
     if (!reset && !(fresh && backend == XenbusStateInitWait))

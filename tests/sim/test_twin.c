@@ -233,6 +233,60 @@ TEST(disk_whose_pv_path_fails_later_is_read_by_its_twin)
     check_each(5, fail_later);
 }
 
+// What the toolstack does not emulate as that disk is a drive of its own.
+static void
+wrong_twin(int n)
+{
+    struct backend *other;
+    be = sim_disk(n == 3 ? 2048 : XVDA);
+    twin = sim_twin(be, n == 3 ? DTYPE_LSI_SCSI : DTYPE_ATA, 0);
+    switch (n) {
+    case 0:
+        twin->drive.sectors--;
+        break;
+    case 1:
+        twin->drive.sectors += 8;
+        break;
+    case 2:
+        other = sim_disk(XVDA + 16);
+        sim_twin(other, DTYPE_ATA, 1);
+        // a second one of the first one's number
+        other->twin->drive.cntl_id = 0;
+        break;
+    case 3:
+        twin->drive.floppy_type = 0xff; // another LUN
+        break;
+    }
+    sim_boot();
+    check_true(n == 3 || sim_logged(n == 2 ? "more than one emulated disk" : "another size"));
+    check_equal(sim_drive_count, n > 1 ? 3 - (n == 3) : 1);
+    u32 reads = be->reads;
+    struct disk_op_s op = {
+        .drive_fl = &twin->drive, .command = CMD_READ, .lba = 5000, .count = 1,
+        .buf_fl = (u8[512]){ 0 },
+    };
+    check_equal(process_op(&op), 0);
+    check_equal(be->reads, reads);
+    check_true(twin->reads);
+}
+
+TEST(emulated_disk_that_is_not_the_same_disk_is_not_read_by_pv)
+{
+    check_each(4, wrong_twin);
+}
+
+TEST(emulated_disks_are_drives_without_xen)
+{
+    sim_xen = 0;
+    be = sim_disk(XVDA);
+    twin = sim_twin(be, DTYPE_ATA, 0);
+    sim_start();
+    sim_post_setup();
+    check_equal(sim_drive_count, 1);
+    check_equal(sim_port_accesses, 0);
+    sim_xen = 1;
+}
+
 // QEMU rounds a size up, a loop device down, and some VBD is smaller.
 static void
 sizes(int n)

@@ -6,23 +6,34 @@
 #include "sim.h" // sim_twin
 
 #include "hw/blockcmd.h" // CDB_CMD_TEST_UNIT_READY
+#include "hw/pci_regs.h" // PCI_BASE_ADDRESS_0
 
 static struct twin *twins[32];
 static int twin_count;
 
 u32 sim_port_accesses;
 
-// The task files of the two IDE channels.
+// The two IDE channels, and their task files.
+static struct ata_channel_s channels[2] = { { .iobase1 = 0x1f0 }, { .iobase1 = 0x170 } };
 static u8 task_files[2][8];
-static const u16 task_file_ports[2] = { 0x1f0, 0x170 };
 
 #define STATUS_READY 0x50
+
+// The AHCI controller's registers, of which drivers change one a port.
+static u32 ahci_registers[0x1100 / 4];
+static struct ahci_ctrl_s ahci = { .iobase = ahci_registers };
+#define AHCI_LIST(port) (0x100 / 4 + (port) * 0x80 / 4 + PORT_LST_ADDR / 4)
+
+// The LSI controller: its place in PCI, its ports, and where its script has ended.
+#define LSI_BDF  0x20
+#define LSI_PORT 0xc000
+#define LSI_DSP  (LSI_PORT + 0x2c)
+static u32 lsi_dsp;
 
 static int
 is_atapi(struct twin *twin)
 {
-    return twin->drive.type == DTYPE_ATA_ATAPI
-           || twin->drive.type == DTYPE_AHCI_ATAPI;
+    return twin->drive.type == DTYPE_ATA_ATAPI;
 }
 
 struct twin *
@@ -33,6 +44,23 @@ sim_twin(struct backend *be, u8 type, u32 unit)
     twin->be = be;
     twin->drive.type = type;
     twin->drive.cntl_id = unit;
+    switch (type) {
+    case DTYPE_ATA:
+    case DTYPE_ATA_ATAPI:
+        twin->ata.chan_gf = &channels[unit / 2];
+        break;
+    case DTYPE_AHCI:
+        twin->ahci.ctrl = &ahci;
+        twin->ahci.pnr = unit;
+        ahci_registers[AHCI_LIST(unit)] = 0x7f00000 + unit * 1024;
+        break;
+    case DTYPE_LSI_SCSI:
+        twin->drive.cntl_id = LSI_BDF;
+        twin->drive.floppy_type = unit;
+        break;
+    default:
+        fail("no disk of libxl has a twin of type %x", type);
+    }
     twin->drive.blksize = is_atapi(twin) ? CDROM_SECTOR_SIZE : DISK_SECTOR_SIZE;
     twin->drive.sectors = is_atapi(twin) ? (u64)-1 : be->sectors;
     twin->drive.removable = is_atapi(twin);
@@ -67,6 +95,7 @@ twins_stop(void)
     while (twin_count)
         free(twins[--twin_count]);
     memset(task_files, 0, sizeof(task_files));
+    lsi_dsp = 0;
     sim_port_accesses = 0;
 }
 
@@ -75,19 +104,30 @@ twins_stop(void)
  * The controller
  ****************************************************************/
 
-// What stays in the registers of an IDE channel after a command: where it ended.
+// What stays in the registers after a command of SeaBIOS's driver, or of another one.
 static void
-leave_in_task_file(struct twin *twin, u64 lba)
+leave_in_registers(struct twin *twin, u64 lba, int other)
 {
-    if (twin->drive.type != DTYPE_ATA && twin->drive.type != DTYPE_ATA_ATAPI)
-        return;
     u8 *file = task_files[twin->drive.cntl_id / 2 & 1];
-    file[1] = file[2] = 0;
-    file[3] = lba;
-    file[4] = lba >> 8;
-    file[5] = lba >> 16;
-    file[6] = 0xe0 | (twin->drive.cntl_id & 1) << 4 | (lba >> 24 & 15);
-    file[7] = STATUS_READY;
+    switch (twin->drive.type) {
+    case DTYPE_ATA:
+    case DTYPE_ATA_ATAPI:
+        file[1] = file[2] = 0;
+        file[3] = lba;
+        file[4] = lba >> 8;
+        file[5] = lba >> 16;
+        file[6] = 0xe0 | (twin->drive.cntl_id & 1) << 4 | (lba >> 24 & 15);
+        file[7] = STATUS_READY;
+        break;
+    case DTYPE_AHCI:
+        if (other)
+            ahci_registers[AHCI_LIST(twin->ahci.pnr)] = 0x1234000;
+        break;
+    case DTYPE_LSI_SCSI:
+        // a script of SeaBIOS lies on its stack
+        lsi_dsp = other ? 0x1235050 : 0xe8000 + lba % 64 * 4;
+        break;
+    }
 }
 
 // Move sectors of 512 bytes. Returns -1 at one that is bad.
@@ -109,7 +149,7 @@ move(struct twin *twin, int write, u64 sector, u32 count, u8 *buf)
 int
 twin_move(struct twin *twin, int write, u64 sector, u32 count, u8 *buf)
 {
-    leave_in_task_file(twin, sector + count);
+    leave_in_registers(twin, sector + count, 1);
     return move(twin, write, sector, count, buf);
 }
 
@@ -118,9 +158,9 @@ static u8 *
 find_port(u16 port)
 {
     int i;
-    for (i = 0; i < ARRAY_SIZE(task_file_ports); i++)
-        if (port >= task_file_ports[i] && port < task_file_ports[i] + 8)
-            return &task_files[i][port - task_file_ports[i]];
+    for (i = 0; i < ARRAY_SIZE(channels); i++)
+        if (port >= channels[i].iobase1 && port < channels[i].iobase1 + 8)
+            return &task_files[i][port - channels[i].iobase1];
     fail("port %x is none of an IDE disk", port);
 }
 
@@ -129,6 +169,22 @@ twin_inb(u16 port)
 {
     sim_port_accesses++;
     return *find_port(port);
+}
+
+u32
+twin_inl(u16 port)
+{
+    sim_port_accesses++;
+    check_equal(port, LSI_DSP);
+    return lsi_dsp;
+}
+
+u32
+pci_config_readl(u16 bdf, u32 addr)
+{
+    check_equal(bdf, LSI_BDF);
+    check_equal(addr, PCI_BASE_ADDRESS_0);
+    return LSI_PORT | PCI_BASE_ADDRESS_SPACE_IO;
 }
 
 void
@@ -179,13 +235,13 @@ twin_process_op(struct disk_op_s *op)
     switch (op->command) {
     case CMD_READ:
     case CMD_WRITE:
-        leave_in_task_file(twin, op->lba + op->count);
+        leave_in_registers(twin, op->lba + op->count, 0);
         return transfer(twin, op);
     case CMD_SCSI:
         twin->commands++;
         if (!is_atapi(twin))
             return DISK_RET_EPARAM;
-        leave_in_task_file(twin, 0);
+        leave_in_registers(twin, 0, 0);
         return *twin->be->params ? DISK_RET_SUCCESS : DISK_RET_ENOTREADY;
     default:
         return default_process_op(op);

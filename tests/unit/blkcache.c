@@ -38,7 +38,7 @@ read_ahead(u8 disk, u32 chunk, u32 need, u32 chunks)
     int i, count = blkcache_plan(&cache, disk, chunk, need, chunks);
     check_true(count >= 1 && count <= BLKCACHE_RUN);
     for (i = 0; i < count; i++) {
-        int slot = blkcache_take(&cache);
+        int slot = blkcache_take(&cache, 0);
         check_true(slot >= 0 && slot < BLKCACHE_SLOTS);
         blkcache_enter(&cache, slot, disk, chunk + i, count);
     }
@@ -76,7 +76,7 @@ TEST(cache_finds_just_what_was_entered)
 {
     init(4 << 20);
     check_equal(blkcache_find(&cache, 0, 0), -1);
-    int slot = blkcache_take(&cache);
+    int slot = blkcache_take(&cache, 0);
     blkcache_enter(&cache, slot, 3, 7, 1);
     check_equal(blkcache_find(&cache, 3, 7), slot);
     check_equal(blkcache_find(&cache, 2, 7), -1);
@@ -89,14 +89,14 @@ TEST(cache_keeps_sixteen_chunks_and_evicts_the_one_unused_for_longest)
     init(4 << 20);
     u32 chunk;
     for (chunk = 0; chunk < BLKCACHE_SLOTS; chunk++)
-        blkcache_enter(&cache, blkcache_take(&cache), 0, chunk * 10, 1);
+        blkcache_enter(&cache, blkcache_take(&cache, 0), 0, chunk * 10, 1);
     check_equal(count_valid(), BLKCACHE_SLOTS);
     // use 0 and 10: 20 is the oldest then, 30 the next
     check_true(blkcache_find(&cache, 0, 10) >= 0);
     check_true(blkcache_find(&cache, 0, 0) >= 0);
-    blkcache_enter(&cache, blkcache_take(&cache), 1, 99, 1);
+    blkcache_enter(&cache, blkcache_take(&cache, 0), 1, 99, 1);
     check_equal(blkcache_find(&cache, 0, 20), -1);
-    blkcache_enter(&cache, blkcache_take(&cache), 1, 98, 1);
+    blkcache_enter(&cache, blkcache_take(&cache, 0), 1, 98, 1);
     check_equal(blkcache_find(&cache, 0, 30), -1);
     check_true(blkcache_find(&cache, 0, 0) >= 0);
     check_true(blkcache_find(&cache, 0, 10) >= 0);
@@ -109,12 +109,12 @@ TEST(cache_takes_empty_slots_before_it_evicts)
     init(4 << 20);
     u32 chunk;
     for (chunk = 0; chunk < BLKCACHE_SLOTS; chunk++)
-        blkcache_enter(&cache, blkcache_take(&cache), chunk & 1, chunk, 1);
+        blkcache_enter(&cache, blkcache_take(&cache, 0), chunk & 1, chunk, 1);
     int slot = blkcache_find(&cache, 1, 9);
     blkcache_drop(&cache, 1, 9);
     check_equal(blkcache_find(&cache, 1, 9), -1);
     check_equal(count_valid(), BLKCACHE_SLOTS - 1);
-    check_equal(blkcache_take(&cache), slot);
+    check_equal(blkcache_take(&cache, 0), slot);
 }
 
 TEST(cache_drops_one_chunk_or_all)
@@ -122,7 +122,7 @@ TEST(cache_drops_one_chunk_or_all)
     init(4 << 20);
     u32 chunk;
     for (chunk = 0; chunk < BLKCACHE_SLOTS; chunk++)
-        blkcache_enter(&cache, blkcache_take(&cache), chunk % 4, chunk, 1);
+        blkcache_enter(&cache, blkcache_take(&cache, 0), chunk % 4, chunk, 1);
     blkcache_drop(&cache, 0, 5); // no such chunk of this disk
     check_equal(count_valid(), BLKCACHE_SLOTS);
     blkcache_drop(&cache, 1, 5);
@@ -140,16 +140,18 @@ TEST(cache_never_gives_out_a_slot_that_a_backend_may_use)
         if (i != 5)
             cache.slots[i].holder = 2;
     for (i = 0; i < 40; i++) {
-        check_equal(blkcache_take(&cache), 5);
+        check_equal(blkcache_take(&cache, 0), 5);
         blkcache_enter(&cache, 5, 0, i, 1);
     }
     cache.slots[5].holder = 1;
-    check_equal(blkcache_take(&cache), -1);
+    check_equal(blkcache_take(&cache, 0), -1);
     // once that disk is closed
     blkcache_release(&cache, 0);
-    check_equal(blkcache_take(&cache), 5);
+    check_equal(blkcache_take(&cache, 0), 5);
     blkcache_release(&cache, 1);
-    check_true(blkcache_take(&cache) != 5);
+    check_true(blkcache_take(&cache, 0) != 5);
+    check_true(blkcache_take(&cache, BLKCACHE_SLOTS - 1) >= 0);
+    check_equal(blkcache_take(&cache, BLKCACHE_SLOTS), -1);
 }
 
 TEST(cache_never_gives_out_a_slot_twice_within_a_window)
@@ -162,14 +164,14 @@ TEST(cache_never_gives_out_a_slot_twice_within_a_window)
         for (n = 0; n < held; n++)
             cache.slots[n * 5 % cache.count].holder = 1;
         for (n = 0; n < cache.count - held; n++) {
-            int slot = blkcache_take(&cache);
+            int slot = blkcache_take(&cache, 0);
             check_true(slot >= 0 && slot < BLKCACHE_SLOTS);
             check_equal(cache.slots[slot].holder, 0);
             cache.slots[slot].holder = 2;
             check_equal(taken >> slot & 1, 0);
             taken |= 1 << slot;
         }
-        check_equal(blkcache_take(&cache), -1);
+        check_equal(blkcache_take(&cache, 0), -1);
     }
 }
 
@@ -228,7 +230,7 @@ TEST(cache_reads_nothing_beyond_the_end_of_the_disk)
 TEST(cache_reads_nothing_that_it_holds)
 {
     init(128 << 10);
-    blkcache_enter(&cache, blkcache_take(&cache), 0, 103, 1);
+    blkcache_enter(&cache, blkcache_take(&cache, 0), 0, 103, 1);
     check_equal(blkcache_plan(&cache, 0, 100, 1, MANY_CHUNKS), 3);
     // another disk's chunk of the same number does not count
     check_equal(blkcache_plan(&cache, 1, 100, 1, MANY_CHUNKS), cache.count / 2);
@@ -247,7 +249,7 @@ replay(const char *name)
         fail("%s cannot be read", path);
     blkcache_init(&cache, mem, 4 << 20, 2 << 20);
     // what POST leaves, beside the first sector that is kept elsewhere
-    blkcache_enter(&cache, blkcache_take(&cache), 0, 0, 1);
+    blkcache_enter(&cache, blkcache_take(&cache, 0), 0, 0, 1);
     while (fscanf(file, "%u %x %u\n", &disk, &sector, &count) == 3) {
         if (!sector && count == 1)
             continue;
@@ -314,7 +316,7 @@ TEST(cache_survives_any_sequence_and_returns_what_was_entered_last)
         int count = blkcache_plan(&cache, disk, chunk, 1 + (seed >> 24) % 9, 64);
         for (i = 0; i < count; i++) {
             check_equal(blkcache_find(&cache, disk, chunk + i), -1);
-            slot = blkcache_take(&cache);
+            slot = blkcache_take(&cache, 0);
             held[slot].disk = disk;
             held[slot].chunk = chunk + i;
             blkcache_enter(&cache, slot, disk, chunk + i, count);

@@ -12,9 +12,12 @@
 
 #include "block.h" // struct drive_s
 #include "blkcache.h" // blkcache_init
+#include "blktwin.h" // XenTwins
+#include "hw/ahci.h" // struct ahci_port_s
+#include "hw/ata.h" // struct atadrive_s
 #include "blkring.h" // BLKRING_SECTOR
 #include "gnttab.h" // XENGRANT_REFS
-#include "handover.h" // CMD_XEN_CLOSE
+#include "handover.h" // xen_handover_arm
 #include "platform.h" // xen_alloc
 #include "romfile.h" // romfile_find
 #include "session.h" // xen_platform_moved

@@ -29,7 +29,8 @@ LAYER_FLAGS = -m32 -march=i386 -std=gnu11 $(OPTIMIZE) -g -Wall -ffreestanding -f
     -fno-strict-aliasing -I$(TREE)/out -I$(TREE)/src -DMODE16=0 -DMODESEGMENT=0 $(SANITIZE) $(MEASURE)
 
 REPLACE = -e 's/^\t(cpuid|rdtsc|wrmsr)$$/\tcall sim_\1/' \
-    -e 's/^\tinb %dx, %al$$/\tcall sim_inb/' -e 's/^\toutb %al, %dx$$/\tcall sim_outb/'
+    -e 's/^\tinb %dx, %al$$/\tcall sim_inb/' -e 's/^\toutb %al, %dx$$/\tcall sim_outb/' \
+    -e 's/^\tinl %dx, %eax$$/\tcall sim_inl/'
 RENAME = $(foreach name,snprintf printf free,--redefine-sym $(name)=bios_$(name)) \
     --globalize-symbol=RomfileRoot
 

@@ -108,10 +108,12 @@ TEST(vdev_whole_disks_have_the_twins_that_libxl_emulates)
         for (disk = 0; disk < 20; disk++)
             for (i = 0; i < ARRAY_SIZE(types); i++) {
                 struct xenvdev_s vdev = { kind, disk, 0 };
-                int ata = types[i] == DTYPE_ATA || types[i] == DTYPE_ATA_ATAPI;
-                int ahci = types[i] == DTYPE_AHCI || types[i] == DTYPE_AHCI_ATAPI;
-                int want = kind == XENVDEV_SD ? types[i] == DTYPE_LSI_SCSI
-                           : (ata && disk < 4) || (ahci && disk < 6);
+                // a CD is on the IDE controller, whatever its name
+                int ata = types[i] == DTYPE_ATA_ATAPI
+                          || (types[i] == DTYPE_ATA && kind != XENVDEV_SD);
+                int ahci = types[i] == DTYPE_AHCI && kind != XENVDEV_SD;
+                int want = (types[i] == DTYPE_LSI_SCSI && kind == XENVDEV_SD)
+                           || (ata && disk < 4) || (ahci && disk < 6);
                 u32 unit = disk;
                 if (twins(&vdev, types[i], &unit) != want || unit != disk)
                     fail("kind %u, disk %u, controller %02x: %d twins, not %d"
