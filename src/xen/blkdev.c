@@ -153,6 +153,7 @@ xenblk_attach(struct xendisk_s *disk, u32 limit)
         return -1;
     disk->attached = 1;
     xenblk->attached++;
+    disk->attaches++;
     if (!xenbus_connect(&disk->bus, disk->ring.ref, disk->ring.port, limit)
         && !read_properties(disk))
         return 0;

@@ -20,6 +20,7 @@ struct xendisk_s {
     u64 sectors;        // of 512 bytes
     u64 attached_at;    // rdtscll() of the last time
     u32 number;         // the VBD's
+    u32 attaches;       // so far
     u32 medium;         // a CD drive's, as xenblk_check_medium() has seen it
     u32 sector_size;    // in bytes
     u8 index;           // in the list of disks

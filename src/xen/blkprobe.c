@@ -99,9 +99,8 @@ probe_disk(void *data)
     xenblk->probing--;
 }
 
-// Which driver serves a disk: the part of the backend's path behind "backend".
-static void
-backend_kind(struct xendisk_s *disk, char *kind, u32 size)
+void
+xenblk_backend_kind(struct xendisk_s *disk, char *kind, u32 size)
 {
     const char *path = disk->bus.backend;
     for (; *path; path++)
@@ -121,7 +120,7 @@ register_disk(struct xendisk_s *disk)
 {
     u32 size = disk->sectors >> 11;
     char kind[16];
-    backend_kind(disk, kind, sizeof(kind));
+    xenblk_backend_kind(disk, kind, sizeof(kind));
     disk->drive = xentwin_drive(disk->index);
     dprintf(1, "xen: %s: %u, %u MiB, %s in domain %u, %s%s%s\n"
             , disk->name, disk->number, size, kind, disk->bus.domid

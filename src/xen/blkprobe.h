@@ -4,6 +4,14 @@
 #ifndef __XEN_BLKPROBE_H
 #define __XEN_BLKPROBE_H
 
+#include "types.h" // u32
+
+struct xendisk_s;
+
+// Write to `kind`, of `size` bytes, which driver serves a disk: the part of its
+// backend's path behind "backend", but "blkback" for "vbd".
+void xenblk_backend_kind(struct xendisk_s *disk, char *kind, u32 size);
+
 // Attach every VBD that is a whole disk, and find out what it is. POST only, after the
 // session and the store have been set up.
 void xenblk_setup(void);

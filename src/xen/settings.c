@@ -111,19 +111,23 @@ find_known(const char *name)
     return -1;
 }
 
-// Turn a text into a number: decimal, with 0x hexadecimal, or -1.
-static int
-parse_number(struct xensetting_s *setting, u32 most)
+int
+xensettings_parse_number(const char *text, u64 *number)
 {
-    const char *text = setting->text;
     u32 base = text[0] == '0' && text[1] == 'x' ? 16 : 10;
     if (base == 16)
         text += 2;
+    return xenstore_parse_number(text, strlen(text), base, number);
+}
+
+// Have a number up to `most` in the romfile instead of its text.
+static int
+take_number(struct xensetting_s *setting, u32 most)
+{
     u64 number;
-    if (most == ANY && !strcmp(text, "-1"))
+    if (most == ANY && !strcmp(setting->text, "-1"))
         number = ANY;
-    else if (xenstore_parse_number(text, strlen(text), base, &number)
-             || number > most)
+    else if (xensettings_parse_number(setting->text, &number) || number > most)
         return -1;
     setting->number = number;
     setting->data = &setting->number;
@@ -153,7 +157,7 @@ check_setting(struct xensetting_s *setting, u32 namelen, u32 len)
     setting->is_order = known[i].most == ORDER;
     if (known[i].most == TEXT || setting->is_order)
         return NULL;
-    return parse_number(setting, known[i].most) ? "not such a number" : NULL;
+    return take_number(setting, known[i].most) ? "not such a number" : NULL;
 }
 
 // Take what a source says: `namelen` bytes at `name`, `len` bytes at `value`.

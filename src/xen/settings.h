@@ -43,6 +43,9 @@ int xensettings_boot_prio(const char *name);
 // Say which names in "bootorder" are those of no device, once all are registered.
 void xensettings_check_order(void);
 
+// Turn a text into a number: decimal, or with 0x hexadecimal. Returns 0 or -1.
+int xensettings_parse_number(const char *text, u64 *number);
+
 // The setting behind `prev` (null: the first one), or null.
 const struct xensetting_s *xensettings_next(const struct xensetting_s *prev);
 

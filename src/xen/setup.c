@@ -93,3 +93,9 @@ xen_prepboot(const char *first)
     xensettings_check_order();
     report(first);
 }
+
+int
+xen_can_show_menu(void)
+{
+    return CONFIG_XEN_PV_MONITOR && is_ready;
+}

@@ -50,10 +50,10 @@ read_states(struct xenbus_s *bus, int *frontend, int *backend)
     *backend = receive_state(backend_id);
 }
 
-// Say what the backend wrote about its failure: Linux's xenbus_dev_error() puts
-// it below its own domain's "error", or the frontend's.
-static void
-print_error(struct xenbus_s *bus)
+// Linux's xenbus_dev_error() puts it below its own domain's "error", or the
+// frontend's.
+const char *
+xenbus_find_error(struct xenbus_s *bus)
 {
     static const char middle[] = "/backend/";
     char *dir = bus->error_dir;
@@ -71,8 +71,7 @@ print_error(struct xenbus_s *bus)
         snprintf(dir, sizeof(bus->error_dir), "error/%s", bus->node);
         text = xenstore_read(dir, "error");
     }
-    if (text)
-        dprintf(1, "xen: %s: backend says: %s\n", bus->name, text);
+    return text;
 }
 
 // Each look at a state costs the domain of xenstored time, in which the backend may
@@ -117,7 +116,9 @@ wait_backend(struct xenbus_s *bus, int wanted, int final, u32 limit
     else
         dprintf(1, "xen: %s: backend did not %s in %u s (state %u)\n"
                 , bus->name, what, limit / 1000, state);
-    print_error(bus);
+    const char *text = xenbus_find_error(bus);
+    if (text)
+        dprintf(1, "xen: %s: backend says: %s\n", bus->name, text);
     return -1;
 }
 

@@ -26,6 +26,10 @@ struct xenbus_s {
 // Returns 0, or -1 with a message.
 int xenbus_probe(struct xenbus_s *bus, const char *class, u32 id);
 
+// Find what the backend wrote about its last failure. Returns null if it is nothing;
+// the text stays valid until the next request.
+const char *xenbus_find_error(struct xenbus_s *bus);
+
 // POST only: bring a device that somebody has used to frontend Initialising and
 // backend InitWait; a new one is waited for. A device that nobody has used, but
 // whose backend is past InitWait, is left alone. Returns 0, or -1 with a message.

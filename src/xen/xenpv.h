@@ -44,6 +44,14 @@ void xen_block_register(void);
 // Once in POST.
 void xen_prepboot(const char *first);
 
+// Say whether the boot menu has an entry for the Xen monitor.
+int xen_can_show_menu(void);
+
+// monitor.c
+
+// Carry out commands of the user, until that goes on with booting. POST only.
+void xen_monitor(void);
+
 // blkfront.c
 
 // Carry out an int13 request for a DTYPE_XEN drive. Returns DISK_RET_*; on an
