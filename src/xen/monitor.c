@@ -16,6 +16,7 @@
 #include "malloc.h" // malloc_tmphigh
 #include "output.h" // printf
 #include "platform.h" // xen_hvm_param
+#include "session.h" // xen_platform_moved
 #include "settings.h" // xensettings_next
 #include "std/disk.h" // DISK_RET_SUCCESS
 #include "string.h" // strtcpy
@@ -79,9 +80,13 @@ open_session(void)
 static void
 close_session(void)
 {
-    if (monitor->open)
-        xenstore_close();
+    if (!monitor->open)
+        return;
     monitor->open = 0;
+    if (xenblk && xen_platform_moved())
+        xenblk_forget_all();
+    else
+        xenstore_close();
 }
 
 // Say whether one more line may be shown; a full screen waits for a key, without a

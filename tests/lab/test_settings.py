@@ -235,7 +235,7 @@ def test_examples_do_what_they_say(lab, blob, hellos, text):
             commands = example(text, "xl create -p")
         if way == "store of xe":
             # what xenopsd writes of xenstore-data
-            path, value = re.search(r" xenstore-data:(\S+)=(\S+)", example(text, "xe "))[1:]
+            path, value = re.search(r" xenstore-data:(\S+)=(\S+)", example(text, "xe ")).groups()
             commands = ("xl create -q -p guest.cfg\nxenstore-write "
                         f"/local/domain/$(xl domid guest)/{path} {value}\nxl unpause guest")
         guest = run(lab, commands)

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <xen/arch-x86/cpuid.h>
 
+#include "e820map.h" // struct e820entry
 #include "fw/paravirt.h" // PF_XEN
 #include "hw/pcidevice.h" // pci_device
 #include "list.h" // hlist_head
@@ -607,6 +608,32 @@ qemu_debug_putc(char c)
         putchar(c);
 }
 
+// Keys that are typed: the prompt is a place where no trace may be.
+const char *sim_keys;
+
+int
+get_keystroke_full(int msec)
+{
+    sim_check_clean();
+    sim_pass(100 * MS);
+    u8 key = *sim_keys;
+    if (!key)
+        fail("no more keys");
+    sim_keys++;
+    switch (key) {
+    case SIM_NO_KEY: return -1;
+    case SIM_KEY_UP: return 0x4800;
+    case SIM_KEY_DOWN: return 0x5000;
+    case 0x1b: return 0x011b;
+    case '\n': return 0x1c0d;
+    case '\b': return 0x0e08;
+    }
+    return 0x3000 | key;
+}
+
+struct e820entry e820_list[32];
+int e820_count;
+
 // What output.c needs for other ways out, which are never gone.
 int ScreenAndDebug;
 const char VERSION[] = "", BUILDINFO[] = "";
@@ -869,7 +896,8 @@ sim_stop(void)
         *byte = 0;
     RomfileRoot = NULL;
     order = NULL;
-    sim_boot_inits = 0;
+    sim_boot_inits = e820_count = 0;
+    sim_keys = NULL;
     if (window)
         munmap(window, 16 * PAGE);
     window = NULL;

@@ -173,13 +173,6 @@ is_node_of(const char *path, const char *const *names)
     return name && *names;
 }
 
-// Say whether a test lets the layer write there.
-static int
-is_permitted(const char *path)
-{
-    return store.writable && store_is_below(path, store.writable);
-}
-
 static void
 do_directory(struct store_request *request, int fault)
 {
@@ -206,7 +199,7 @@ static void
 do_write(struct store_request *request, int fault)
 {
     const char *error = store_refusal(request->path, 1);
-    if (!is_node_of(request->path, own_nodes) && !is_permitted(request->path))
+    if (!is_node_of(request->path, own_nodes) && !store.writable)
         fail("the layer writes %s", request->path);
     if (!error && store.quota && !store_read(request->path)
         && store_nodes() >= store.quota)
@@ -225,7 +218,7 @@ do_rm(struct store_request *request, int fault)
 {
     const char *error = store_refusal(request->path, 1);
     char parent[sizeof(request->path)];
-    if (!is_permitted(request->path)
+    if (!store.writable
         && (!strstr(request->path, "/device/vbd/")
             || !strchr(strstr(request->path, "/device/vbd/") + 12, '/')
             || is_node_of(request->path, toolstack_nodes)))
