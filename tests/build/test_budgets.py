@@ -26,7 +26,7 @@ BOUNDED = {
         "each round advances, or leaves",
     ("blkfront.c", "read_disk", "while (todo->count)"):
         "each round advances, leaves, or has filled the chunk that the next one finds",
-    ("blkprobe.c", "backend_kind", "for (; *path; path++)"):
+    ("blkprobe.c", "xenblk_backend_kind", "for (; *path; path++)"):
         "to the end of a copy of the path",
     ("blkprobe.c", "list_disks", "for (; len > 0 && names < end; names += strlen(names) + 1)"):
         "to the end of a reply that was copied and has a NUL behind it",
@@ -47,6 +47,29 @@ BOUNDED = {
         "each round takes a part of count, or leaves; get_id() waits with a deadline",
     ("gnttab.c", "xengrant_end", "for (;;)"):
         "again only if the flags changed between two instructions; once pinned, it leaves",
+    ("monitor.c", "wait_key", "do while (key < 0)"):
+        "in the boot menu, as that waits for a key",
+    ("monitor.c", "erase", "while (count--)"):
+        "counts",
+    ("monitor.c", "read_line", "for (;;)"):
+        "waits for a key each time, until that is Enter",
+    ("monitor.c", "cut_word", "while (*text && *text != 0)"):
+        "to the end of a text",
+    ("monitor.c", "cut_word", "while (*text == 0)"):
+        "to the end of a text",
+    ("monitor.c", "monitor_ls",
+     "for (; name - monitor->names < len && !monitor->quit; name += strlen(name) + 1)"):
+        "to the end of a copy of a reply that has a NUL behind it",
+    ("monitor.c", "monitor_speed",
+     "while (done < SPEED_SIZE && done / drive->blksize + blocks <= drive->sectors)"):
+        "each round reads more, or leaves",
+    ("monitor.c", "monitor_ports", "while (++status.port < 4096 && !xen_hypercall2("
+     "__HYPERVISOR_event_channel_op, EVTCHNOP_status , (u32)&status))"):
+        "counts",
+    ("monitor.c", "monitor_settings", "while ((setting = xensettings_next(setting)))"):
+        "SeaBIOS's list of romfiles",
+    ("monitor.c", "xen_monitor", "while (!monitor->done)"):
+        "until the user goes on",
     ("platform.c", "find_window", "foreachpci(pci)"):
         "SeaBIOS's list of devices",
     ("settings.c", "xensettings_next", "while ((file = romfile_findprefix(\"\", file)))"):
@@ -75,7 +98,7 @@ BOUNDED = {
         "a constant text",
     ("blkring.c", "blkring_open", "while (!xengrant_is_free(ring->ref) && --tries)"):
         "as often as there are disks",
-    ("xenbus.c", "print_error",
+    ("xenbus.c", "xenbus_find_error",
      "while (strlen(backend) > strlen(middle) && memcmp(backend, middle, strlen(middle)))"):
         "to the end of a copy of the path",
     ("xenbus.c", "remove_others", "while (len > 0)"):
