@@ -22,6 +22,7 @@
 #include "string.h" // strtcpy
 #include "util.h" // get_keystroke_full
 #include "x86.h" // rdtscll
+#include "xenapi.h" // XEN_EINVAL
 #include "xenpv.h" // xen_monitor
 #include "xenstore.h" // xenstore_open
 
@@ -376,6 +377,9 @@ monitor_hvm(char *args)
     }
 }
 
+// Ports beyond these are not looked at.
+#define PORTS_MAX 4096
+
 static void
 monitor_ports(char *args)
 {
@@ -385,16 +389,23 @@ monitor_ports(char *args)
         [EVTCHNSTAT_ipi] = "ipi",
     };
     struct evtchn_status status = { .dom = DOMID_SELF };
-    while (++status.port < 4096
-           && !xen_hypercall2(__HYPERVISOR_event_channel_op, EVTCHNOP_status
-                              , (u32)&status))
-        if (status.status == EVTCHNSTAT_interdomain)
+    int ret = 0;
+    while (++status.port < PORTS_MAX && ret != -XEN_EINVAL) {
+        ret = xen_hypercall2(__HYPERVISOR_event_channel_op, EVTCHNOP_status
+                             , (u32)&status);
+        if (ret == -XEN_EACCES)
+            // an end that Xen itself holds, for the device model
+            say("%u: Xen's own", status.port);
+        else if (ret || !status.status || status.status >= ARRAY_SIZE(kinds))
+            continue;
+        else if (status.status == EVTCHNSTAT_interdomain)
             say("%u: interdomain, domain %u, port %u", status.port
                 , status.u.interdomain.dom, status.u.interdomain.port);
-        else if (status.status && status.status < ARRAY_SIZE(kinds))
+        else
             say("%u: %s %u", status.port, kinds[status.status]
                 , status.status == EVTCHNSTAT_unbound ? status.u.unbound.dom
                   : status.u.virq);
+    }
 }
 
 static void

@@ -63,8 +63,7 @@ BOUNDED = {
     ("monitor.c", "monitor_speed",
      "while (done < SPEED_SIZE && done / drive->blksize + blocks <= drive->sectors)"):
         "each round reads more, or leaves",
-    ("monitor.c", "monitor_ports", "while (++status.port < 4096 && !xen_hypercall2("
-     "__HYPERVISOR_event_channel_op, EVTCHNOP_status , (u32)&status))"):
+    ("monitor.c", "monitor_ports", "while (++status.port < PORTS_MAX && ret != -XEN_EINVAL)"):
         "counts",
     ("monitor.c", "monitor_settings", "while ((setting = xensettings_next(setting)))"):
         "SeaBIOS's list of romfiles",
