@@ -29,8 +29,7 @@ struct xenblk_s *xenblk;
 int
 xenblk_refuse(struct xendisk_s *disk, const char *why)
 {
-    dprintf(1, "xen: %s: %s\n", disk->name, why);
-    return -1;
+    return xenbus_fail(&disk->bus, why, 0, 0, 0);
 }
 
 int
@@ -63,11 +62,9 @@ read_properties(struct xendisk_s *disk)
     u64 values[] = { NO_SIZE, DISK_SECTOR_SIZE, 0, 0 };
     int bad = xenstore_read_numbers(disk->bus.backend, names, values
                                     , ARRAY_SIZE(names));
-    if (bad && bad < ARRAY_SIZE(names)) {
-        dprintf(1, "xen: %s: no usable number in \"%s\" of its backend\n"
-                , disk->name, names[bad - 1]);
-        return -1;
-    }
+    if (bad && bad < ARRAY_SIZE(names))
+        return xenbus_fail(&disk->bus, "no usable number in \"%s\" of its backend"
+                           , (u32)names[bad - 1], 0, 0);
     u64 sectors = values[0], size = values[1], info = values[2];
     if (size < DISK_SECTOR_SIZE || size > SECTOR_SIZE_MAX || size & (size - 1))
         return xenblk_refuse(disk, "sectors of a size that no BIOS can use");

@@ -371,3 +371,20 @@ xenblk_register(void)
     }
     xentwin_publish();
 }
+
+void
+xenblk_report(void)
+{
+    int i;
+    for (i = 0; xenblk && i < xenblk->count; i++) {
+        struct xenbus_s *bus = &xenblk->disks[i]->bus;
+        char dir[sizeof(bus->node) + 8], text[80];
+        if (!bus->error)
+            continue;
+        snprintf(dir, sizeof(dir), "error/%s", bus->node);
+        snprintf(text, sizeof(text), bus->error, bus->values[0], bus->values[1]
+                 , bus->values[2]);
+        struct xenstore_node_s node = { "error", text };
+        xenstore_update(dir, &node, 1);
+    }
+}

@@ -21,4 +21,8 @@ void xenblk_setup(void);
 // registered.
 void xenblk_register(void);
 
+// Write what was wrong with each disk below "error" in the guest's part of the store,
+// which is open. POST only.
+void xenblk_report(void);
+
 #endif // blkprobe.h

@@ -264,9 +264,15 @@ monitor_disks(char *args)
                 , disk->readonly ? "read-only" : "read-write"
                 , disk->cdrom ? ", CD" : "", (u32)value[0], (u32)value[1]
                 , (u32)value[2], (u32)value[3]);
+        if (disk->bus.error && has_row()) {
+            printf("  ");
+            printf(disk->bus.error, disk->bus.values[0], disk->bus.values[1]
+                   , disk->bus.values[2]);
+            printf("\n");
+        }
         const char *error = xenbus_find_error(&disk->bus);
         if (error)
-            say("  %s", error);
+            say("  backend says: %s", error);
     }
 }
 

@@ -81,6 +81,7 @@ report(const char *first)
     if (!is_ready || !romfile_loadint("etc/xen-report", 0) || xenstore_open())
         return;
     xenstore_update("data/seabios", nodes, first ? 2 : 1);
+    xenblk_report();
     xenstore_close();
 }
 

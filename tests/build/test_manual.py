@@ -26,11 +26,16 @@ def messages():
                                          re.M | re.S):
             reasons = re.findall(rf"\b{function}\(\w+, {STRINGS}", everything)
             assert reasons, function
-            for message in re.findall(rf"dprintf\(1, {STRINGS}", body):
+            # xenbus_fail() puts a device's name in front of what it is given
+            kept = ['"xen: %s: %s"'] * ("xenbus_fail(" in body)
+            for message in kept + re.findall(rf"dprintf\(1, {STRINGS}", body):
                 before, _, after = joined(message).rpartition("%s")
                 found += [before + joined(reason) + after for reason in reasons]
             text = text.replace(body, "")
-        found += [joined(message) for message in re.findall(rf"dprintf\(1, {STRINGS}", text)]
+        found += ["xen: %s: " + joined(message)
+                  for message in re.findall(rf"\bxenbus_fail\([^;\"]+, {STRINGS}", text)]
+        found += [joined(message) for message in re.findall(rf"dprintf\(1, {STRINGS}", text)
+                  if joined(message) not in ("", "xen: %s: ")]
     return found
 
 

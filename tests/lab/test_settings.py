@@ -7,7 +7,7 @@ import time
 import pytest
 
 from debian import HERE
-from lab import Guest, guest_config, xl_disk
+from lab import Guest, guest_config, vbd_number, xl_disk
 from pristine import View
 from trial import END, create, layer_lines
 
@@ -114,9 +114,12 @@ def test_layer_can_be_switched_off_by_each_source(lab, blob, hellos):
         guest.destroy()
 
 
-def test_findings_are_in_the_store_only_if_a_setting_asks_for_them(lab, blob, hellos):
+def test_findings_are_in_the_store_only_if_a_setting_asks_for_them(lab, blob, hellos, tmp_path):
+    small = tmp_path / "small.raw"
+    small.write_bytes(bytes(256 << 10))
+    small = xl_disk(lab.attach(small), "xvdh")
     for on in (0, 1):
-        guest = create(lab, hellos, blob, **by_smbios(lab, f"seabios:etc/xen-report={on}"))
+        guest = create(lab, [*hellos, small], blob, **by_smbios(lab, f"seabios:etc/xen-report={on}"))
         guest.unpause()
         guest.skip_menu()
         booted(guest)
@@ -125,6 +128,9 @@ def test_findings_are_in_the_store_only_if_a_setting_asks_for_them(lab, blob, he
         assert tree == ({} if not on else {
             "seabios": "", "seabios/version": version[17:-1],
             "seabios/boot": "Disk [Xen PV xvde (5 MiB)]"})
+        errors = lab.xenstore(f"/local/domain/{guest.domid}/error")
+        path = f"device/vbd/{vbd_number('xvdh')}/error"
+        assert errors.get(path) == ("too small, not even a cylinder" if on else None)
         guest.destroy()
 
 

@@ -161,7 +161,7 @@ TEST(monitor_shows_each_disk)
     check_shown("xvdf: 51792, ");
     check_shown("read-only, CD;");
     check_shown("xvdg: 51808, blkback in domain 3, states 1 2, not used\n"
-                "  2 opening it\n");
+                "  backend does not connect (state 5)\n  backend says: 2 opening it\n");
     check_true(!disks[0]->writes && !disks[1]->writes);
 }
 

@@ -424,3 +424,21 @@ TEST(findings_are_reported_where_a_setting_asks_for_it)
 {
     check_each(3, report);
 }
+
+TEST(what_is_wrong_with_a_disk_is_reported_where_its_device_is)
+{
+    struct backend *bad = sim_disk(51792), *small = sim_disk(51808);
+    sim_disk(51776);
+    bad->connect_error = "no such file";
+    small->sectors = 100;
+    store.writable = "/local/domain/7";
+    SMBIOS("seabios:etc/xen-report=1");
+    sim_boot_unchecked();
+    sim_post = 1;
+    xen_prepboot("Disk");
+    check_string(store_read("/local/domain/7/error/device/vbd/51792/error")
+                 , "backend does not connect (state 5)");
+    check_string(store_read("/local/domain/7/error/device/vbd/51808/error")
+                 , "too small, not even a cylinder");
+    check_true(!store_read("/local/domain/7/error/device/vbd/51776/error"));
+}
