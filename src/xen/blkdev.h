@@ -23,6 +23,7 @@ struct xendisk_s {
     u32 attaches;       // so far
     u32 medium;         // a CD drive's, as xenblk_check_medium() has seen it
     u32 sector_size;    // in bytes
+    u32 bad_chunk;      // + 1: it cannot be read whole, 0: none is known
     u8 index;           // in the list of disks
     u8 readonly, cdrom;
     u8 dead;            // its backend failed, and has not let go yet
