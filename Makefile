@@ -11,7 +11,7 @@
 #   make model        the proofs of the attach protocol alone
 #   make matrix       every boot loader in every mode, half an hour; writes docs/boot-matrix.md
 #   make deb          the Debian package, out/seabios-xenpv_VERSION_all.deb
-#   make install      copy the blob to $(DESTDIR)$(PREFIX)/lib/seabios-xenpv
+#   make install      copy the blob and smbios-strings to $(DESTDIR)$(PREFIX)/lib/seabios-xenpv
 #   make clean        remove out/ (downloads stay in ~/.cache/seabios-xenpv)
 #
 # This file may be distributed under the terms of the GNU LGPLv3 license.
@@ -181,6 +181,7 @@ bench: | packages-build packages-lab packages-bench
 
 install: $(BLOB)
 	install -D -m 644 $(BLOB) $(DESTDIR)$(PREFIX)/lib/seabios-xenpv/bios-xenpv.bin
+	install -m 755 scripts/smbios-strings $(DESTDIR)$(PREFIX)/lib/seabios-xenpv
 	@echo
 	@echo 'For the HVM guests that are to boot from PV disks, in xl.cfg:'
 	@echo '    bios = "seabios"'

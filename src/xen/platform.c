@@ -18,8 +18,7 @@
 _Static_assert(sizeof(struct xen_hvm_param) == 16, "packing");
 _Static_assert(sizeof(struct shared_info) == 0x928, "packing");
 
-// The platform device of a HVM guest: XenSource's and its two other forms.
-#define PCI_VENDOR_ID_XENSOURCE 0x5853
+// The forms of the platform device.
 static const u16 platform_ids[] = { 0x0001, 0x0002, 0xc000 };
 
 // A window that hvmloader reserves for the guest in every memory map
@@ -105,9 +104,14 @@ find_window(void)
         int i;
         if (pci->vendor != PCI_VENDOR_ID_XENSOURCE)
             continue;
-        for (i = 0; i < ARRAY_SIZE(platform_ids); i++)
-            if (pci->device == platform_ids[i])
-                return pci_enable_membar(pci, PCI_BASE_ADDRESS_1);
+        for (i = 0; i < ARRAY_SIZE(platform_ids); i++) {
+            if (pci->device != platform_ids[i])
+                continue;
+            void *window = pci_enable_membar(pci, PCI_BASE_ADDRESS_1);
+            // its ROM, as iPXE's for netfront, is to run as well
+            pci->have_driver = 0;
+            return window;
+        }
     }
     if (runningOnXen())
         return (void*)HVMLOADER_GUEST_WINDOW;
