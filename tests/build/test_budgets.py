@@ -10,7 +10,7 @@ from project import PROJECT, copy_project, must, run
 
 LAYER = PROJECT / "src/xen"
 
-STATIC_LIMIT = 8        # bytes of low memory and of the F-segment that there are once
+STATIC_LIMIT = 264          # the list of emulated drives takes 256
 DRIVE_LIMIT = 64        # bytes of low memory for each disk; SeaBIOS's own drivers take 40 and more
 
 # Loops that neither count nor ask xenwait_step() whether to go on: why they end all the same.
@@ -37,12 +37,17 @@ BOUNDED = {
         "POST only: each thread counts it down when its waits have ended",
     ("blkring.c", "take_responses", "while (ring->front.rsp_cons != prod)"):
         "prod was read once, and is at most what was asked for away",
-    ("blkring.c", "find_numbers", "for (id = 0; id + numbers <= REQUESTS; id += numbers)"):
+    ("blkdev.c", "xenblk_check_medium", "while (*params)"):
+        "to the end of a reply that was copied and has a NUL behind it",
+    ("blkring.c", "free_request", "while (numbers--)"):
+        "at most INDIRECT_NUMBERS",
+    ("blkring.c", "find_numbers",
+     "for (id = BUILD_MAX_EXTDRIVE; id + numbers <= REQUESTS; id += numbers)"):
         "numbers is 1 or INDIRECT_NUMBERS",
     ("blkring.c", "get_id", "while ((id = find_numbers(ring, numbers)) < 0 && !ring->broken)"):
         "each round ends half of what is under way, with a deadline, or wants less, or breaks",
-    ("blkring.c", "get_id", "while (--numbers)"):
-        "at most INDIRECT_NUMBERS",
+    ("blktwin.c", "xentwin_publish", "while (i--)"):
+        "POST only: as many as the list has",
     ("blkring.c", "blkring_queue", "do while (count)"):
         "each round takes a part of count, or leaves; get_id() waits with a deadline",
     ("gnttab.c", "xengrant_end", "for (;;)"):
@@ -231,9 +236,9 @@ def test_seabios_refuses_memory_after_post(tmp_path):
     project = copy_project(tmp_path / "project")
     source = project / "src/xen/blkfront.c"
     text = source.read_text()
-    place = "    // an interrupt must not come back here\n"
+    place = "    // An interrupt handler may have called while a wait let it run.\n"
     assert text.count(place) == 1
     source.write_text(text.replace(place, place + "    if (!malloc_low(16)) return 0;\n"))
     result = run("make", cwd=project)
     assert result.returncode != 0
-    assert re.search(r"ERROR: \S+ is VARVERIFY32INIT but used from .*xen_process_op", result.stdout)
+    assert re.search(r"ERROR: \S+ is VARVERIFY32INIT but used from .*(xen_process_op|transfer)", result.stdout)

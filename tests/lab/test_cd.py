@@ -55,7 +55,8 @@ def test_cd_with_an_emulated_twin_boots_through_the_pv_backend(lab, blob, iso):
     guest = create(lab, [disk], blob)
     boot(guest)
     assert "hdc: 5632, 1 MiB, qdisk in domain 0, read-only, CD, with an emulated twin" in layer_lines(guest)
-    assert twin_reads(guest) == {"ide-5632": 0}
+    # SeaBIOS's own, when it gets to know the drive
+    assert twin_reads(guest)["ide-5632"] <= 3
 
 
 def test_cd_without_an_emulated_twin_boots(lab, blob, iso):
