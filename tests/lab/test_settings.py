@@ -49,7 +49,6 @@ def booted(guest):
     return f"xvd{'efg'[size - 5]}"
 
 
-@pytest.mark.release
 def test_settings_of_smbios_are_there_from_the_first_step_and_win(lab, blob, hellos):
     guest = create(lab, hellos, blob, **by_smbios(
         lab, "io.systemd.credential:a=b", "seabios:bootorder=xvdf,xvdz,xvde",
@@ -224,7 +223,6 @@ def run(lab, commands):
     return Guest(lab, "guest", int(lab.run("xl domid guest")), position)
 
 
-@pytest.mark.release
 @pytest.mark.parametrize("text", [README, PAGE], ids=["readme", "manual"])
 def test_examples_do_what_they_say(lab, blob, hellos, text):
     ways = {"file": example(text, "smbios_firmware ="), "store": "", "store of xe": ""}
