@@ -8,6 +8,7 @@
 #include "platform.h" // xen_platform_init
 #include "session.h" // xen_session_setup
 #include "stacks.h" // wait_threads
+#include "tick.h" // xentick_setup
 #include "xenpv.h" // xen_setup
 #include "xenstore.h" // xenstore_setup
 
@@ -20,8 +21,10 @@ xen_setup(void)
     ASSERT32FLAT();
     if (!CONFIG_XEN_PV)
         return;
-    is_ready = !xen_platform_init() && !xen_session_setup()
-               && !xenstore_setup();
+    if (xen_platform_init())
+        return;
+    xentick_setup();
+    is_ready = !xenstore_setup() && !xen_session_setup();
 }
 
 void
