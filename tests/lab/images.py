@@ -14,7 +14,8 @@ FIRST = 2048        # first sector of the partition
 SIGNATURE = 0x4c414231
 UUIDS = {"ext4": "4c414231-7365-6162-696f-732d78656e21", "vfat": "4C41-4231"}
 PARTITION_TYPES = {"ext4": 0x83, "vfat": 0x0c}
-GRUB_MODULES = ["biosdisk", "part_msdos", "ext2", "fat", "normal", "linux", "linux16", "sleep", "iorw", "test"]
+GRUB_MODULES = ["biosdisk", "part_msdos", "ext2", "fat", "normal", "linux", "linux16", "sleep",
+                "iorw", "test"]
 LINUX_MODULES = ["xen_blkfront", "crc32c_generic", "ext4", "nls_cp437", "nls_ascii", "vfat"]
 LINUX_OPTIONS = "console=hvc0 earlyprintk=xen,keep mitigations=off nokaslr quiet loglevel=2"
 
@@ -61,7 +62,8 @@ def grub_linux(filesystem="ext4", options="lab.end=poweroff", size_mb=64, form="
 
     Linux mounts the partition (ext4 or vfat), checks the test data and reports it (guest-init);
     options are for its command line, lab.end= says what it does then: poweroff or shell. form:
-    16 for GRUB's commands linux16 and initrd16; before: commands that come first. The image is kept in the cache and shared: attach it with snapshot=True.
+    16 for GRUB's commands linux16 and initrd16; before: commands that come first. The image is
+    kept in the cache and shared: attach it with snapshot=True.
     """
     made = parts()
     settings = filesystem, options, size_mb, form, before
