@@ -36,6 +36,7 @@ xenblk_refuse(struct xendisk_s *disk, const char *why)
 int
 xenblk_check_medium(struct xendisk_s *disk)
 {
+    disk->looked_at = rdtscll();
     // a drive without a medium ("" or "aio:") would never connect
     const char *params = xenstore_read(disk->bus.backend, "params");
     if (!params || !*params || params[strlen(params) - 1] == ':')
@@ -147,7 +148,6 @@ xenblk_attach(struct xendisk_s *disk, u32 limit)
 {
     if (disk->bus.closing || (disk->cdrom && xenblk_check_medium(disk)))
         return -1;
-    disk->attached_at = rdtscll();
     if (xenbus_check_free(&disk->bus)
         || blkring_open(&disk->ring, disk->bus.domid))
         return -1;

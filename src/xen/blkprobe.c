@@ -303,14 +303,10 @@ find_disk(struct drive_s *drive)
         if (!disk->found || disk->cdrom != cdrom
             || !xenvdev_has_twin(&disk->vdev, drive->type, unit))
             continue;
-        if (xentwin_drive(i))
-            dprintf(1, "xen: %s: more than one emulated disk has its number\n"
-                    , disk->name);
-        else if (!cdrom && drive->sectors - disk->sectors > ROUNDED)
-            dprintf(1, "xen: %s: an emulated disk of its number has another size\n"
-                    , disk->name);
-        else
+        if (!xentwin_drive(i)
+            && (cdrom || drive->sectors - disk->sectors <= ROUNDED))
             return i;
+        xenblk_refuse(disk, "not clear which emulated disk is the same");
         disk->found = 0;
     }
     return XENTWIN_NONE;
@@ -331,10 +327,9 @@ xen_drive_added(struct drive_s *drive)
         return;
     }
     u8 i = find_disk(drive);
-    if (!xentwin_add(drive, i) || i == XENTWIN_NONE)
-        return;
-    dprintf(1, "xen: %s: one emulated disk too many\n", xenblk->disks[i]->name);
-    xenblk->disks[i]->found = 0;
+    if (xentwin_add(drive, i) && i != XENTWIN_NONE)
+        // no place to remember it: it stays as it is
+        xenblk->disks[i]->found = 0;
 }
 
 void
