@@ -40,7 +40,8 @@ ORIGINAL = $(if $(SEABIOS),$(shell find $(SEABIOS) -name .git -prune -o -type f 
 # array-bounds: false alarms, which SeaBIOS itself turns off since 1.16.3
 BUILD_SEABIOS = +$(MAKE) --no-print-directory -C $(TREE) \
     $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc)) \
-    OUT=$(BUILD)/ KCONFIG_CONFIG=$(abspath $(TREE))/$(CONFIGURATION) PYTHON="python3 -B" CC="$(CC) -Wno-array-bounds" EXTRAVERSION=-xenpv-$(VERSION)
+    OUT=$(BUILD)/ KCONFIG_CONFIG=$(abspath $(TREE))/$(CONFIGURATION) PYTHON="python3 -B" \
+    CC="$(CC) -Wno-array-bounds" EXTRAVERSION=-xenpv-$(VERSION)
 
 # which of the two builds in the tree: the directory of its objects, its configuration
 BUILD = out

@@ -267,8 +267,8 @@ xentick_13(void)
 static void
 wait_us(struct bregs *regs)
 {
-    u64 end = (u64)(regs->cx << 16 | regs->dx) * GET_GLOBAL(XenTscMhz)
-              + rdtscll();
+    u32 us = regs->cx << 16 | regs->dx;
+    u64 end = (u64)us * GET_GLOBAL(XenTscMhz) + rdtscll();
     s64 left;
     while ((left = end - rdtscll()) > 0)
         if (left > GET_GLOBAL(XenTickLen))
