@@ -12,7 +12,7 @@
 #   make model        the proofs of the attach protocol alone
 #   make matrix       every boot loader in every mode, half an hour; writes docs/boot-matrix.md
 #   make deb          the Debian package, out/seabios-xenpv_VERSION_all.deb
-#   make install      copy both to $(DESTDIR)$(PREFIX)/lib/seabios-xenpv
+#   make install      copy both and smbios-strings to $(DESTDIR)$(PREFIX)/lib/seabios-xenpv
 #   make clean        remove out/ (downloads stay in ~/.cache/seabios-xenpv)
 #
 # This file may be distributed under the terms of the GNU LGPLv3 license.
@@ -37,10 +37,12 @@ LAYER = $(wildcard src/xen/*.* src/xen/*/*)
 # the files of a tree of one's own: a change there makes a new copy
 ORIGINAL = $(if $(SEABIOS),$(shell find $(SEABIOS) -name .git -prune -o -type f -print 2>/dev/null))
 
+# all CPUs, unless make was told how many
+JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
+
 # array-bounds: false alarms, which SeaBIOS itself turns off since 1.16.3
-BUILD_SEABIOS = +$(MAKE) --no-print-directory -C $(TREE) \
-    $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc)) \
-    OUT=$(BUILD)/ KCONFIG_CONFIG=$(abspath $(TREE))/$(CONFIGURATION) PYTHON="python3 -B" \
+BUILD_SEABIOS = +$(MAKE) --no-print-directory -C $(TREE) $(JOBS) OUT=$(BUILD)/ \
+    KCONFIG_CONFIG=$(abspath $(TREE))/$(CONFIGURATION) PYTHON="python3 -B" \
     CC="$(CC) -Wno-array-bounds" EXTRAVERSION=-xenpv-$(VERSION)
 
 # which of the two builds in the tree: the directory of its objects, its configuration
@@ -52,7 +54,8 @@ $(PVH) $(TREE)/.config-pvh: CONFIGURATION = .config-pvh
 all: $(BLOB) $(PVH)
 
 .PHONY: all run shell bench matrix check check-host check-build check-seabios check-guests \
-    check-lab check-releases check-slow check-pvh check-pending check-fresh pvh-boots model coverage mutate fuzz install deb clean FORCE
+    check-lab check-releases check-slow check-pvh check-series check-pending check-fresh \
+    pvh-boots model coverage mutate fuzz install deb clean FORCE
 .DELETE_ON_ERROR:
 
 
@@ -102,7 +105,8 @@ packages-%: FORCE
 ################ Running it
 
 # the blob for tests/lab and tests/guests
-run shell check-guests check-lab check-releases check-slow check-pending: export BIOS = $(abspath $(BLOB))
+run shell check-guests check-lab check-releases check-slow check-series check-pending: \
+    export BIOS = $(abspath $(BLOB))
 
 # TYPE: hvm or pvh
 TYPE = hvm
@@ -125,20 +129,17 @@ PYTEST = mkdir -p $(OUT); /usr/bin/python3 -B -m pytest -q -rs --tb=short -p no:
 
 check: | packages-build packages-host packages-lab
 	+@MAKE="$(MAKE)" tests/check $(RESULTS) \
-	    check-host check-build check-seabios check-guests check-lab
+	    check-host check-build check-seabios check-guests check-lab check-releases
 
 # The layer's own code on this machine, without Xen
 check-host: $(BLOB) | packages-host
 	rm -rf $(RESULTS)/$@
-	status=0; \
-	$(MAKE) -C tests/unit check TREE=$(abspath $(TREE)) OUT=$(abspath $(OUT))/unit \
-	    RESULTS=$(RESULTS)/$@ || status=1; \
-	tests/model/check $(abspath $(OUT))/model $(RESULTS)/$@ || status=1; \
-	exit $$status
+	$(MAKE) -k $(JOBS) -Oline --no-print-directory -C tests/unit check TREE=$(abspath $(TREE)) \
+	    OUT=$(abspath $(OUT))/unit RESULTS=$(RESULTS)/$@
 
 # A proof of the attach protocol, which check-host runs too
 model: | packages-host
-	tests/model/check $(abspath $(OUT))/model $(RESULTS)/$@
+	tests/model/check $(abspath $(OUT))/unit/model $(RESULTS)/$@
 
 # This Makefile, with the default SeaBIOS
 check-build: | packages-build packages-lab
@@ -146,17 +147,17 @@ check-build: | packages-build packages-lab
 
 # The patches and the layer on the SeaBIOS of several Debian releases
 check-seabios: | packages-build packages-lab
-	$(PYTEST) tests/build/test_seabios.py
+	$(PYTEST) tests/build/test_seabios.py tests/build/test_patches.py
 
 # The blob in QEMU without Xen
 check-guests: $(BLOB) | packages-lab
-	$(PYTEST) tests/guests
+	$(PYTEST) -n 2 tests/guests
 
 # The blob on a real Xen: two labs at a time, each has one CPU
 check-lab: $(BLOB) $(PVH) | packages-lab
 	$(PYTEST) -n 2 --dist loadfile -m "not slow and not pending" tests/lab
 
-# Some of that on the Xen of the other Debian releases
+# Some of that on the Xen of the other Debian releases, what is marked with `release`
 check-releases: $(BLOB) $(PVH) | packages-lab
 	status=0; for release in `/usr/bin/python3 -B tests/lab/releases.py`; do \
 	    export RELEASE=$$release; $(PYTEST:pytest.xml=$$release.xml) -n 2 --dist loadfile \
@@ -191,6 +192,10 @@ BOOTS = 300
 pvh-boots: $(PVH) | packages-lab
 	@tests/lab/pvh_boots.py $(BOOTS)
 
+# The series of patches: on all releases of SEABIOS=tree of git, too; the layer boots after each one
+check-series: $(BLOB) | packages-build packages-lab
+	$(PYTEST) tests/build/test_patches.py tests/lab/test_series.py
+
 # Tests of what an open issue has to make true; those of tests/sim are in tests/sim/pending
 check-pending: $(BLOB) | packages-lab
 	$(PYTEST) -m pending tests/lab
@@ -212,6 +217,7 @@ bench: | packages-build packages-lab packages-bench
 
 install: $(BLOB) $(PVH)
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/seabios-xenpv $(BLOB) $(PVH)
+	install -m 755 scripts/smbios-strings $(DESTDIR)$(PREFIX)/lib/seabios-xenpv
 	@echo
 	@echo 'For the HVM guests that are to boot from PV disks, in xl.cfg:'
 	@echo '    bios = "seabios"'

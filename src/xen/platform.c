@@ -21,8 +21,7 @@ _Static_assert(SHUTDOWN_poweroff == XEN_SHUTDOWN_POWEROFF
                && SHUTDOWN_reboot == XEN_SHUTDOWN_REBOOT
                && SHUTDOWN_crash == XEN_SHUTDOWN_CRASH, "xenpv.h");
 
-// The platform device of a HVM guest: XenSource's and its two other forms.
-#define PCI_VENDOR_ID_XENSOURCE 0x5853
+// The forms of the platform device.
 static const u16 platform_ids[] = { 0x0001, 0x0002, 0xc000 };
 
 struct shared_info *xen_info;
@@ -100,9 +99,14 @@ find_window(void)
         int i;
         if (pci->vendor != PCI_VENDOR_ID_XENSOURCE)
             continue;
-        for (i = 0; i < ARRAY_SIZE(platform_ids); i++)
-            if (pci->device == platform_ids[i])
-                return pci_enable_membar(pci, PCI_BASE_ADDRESS_1);
+        for (i = 0; i < ARRAY_SIZE(platform_ids); i++) {
+            if (pci->device != platform_ids[i])
+                continue;
+            void *window = pci_enable_membar(pci, PCI_BASE_ADDRESS_1);
+            // its ROM, as iPXE's for netfront, is to run as well
+            pci->have_driver = 0;
+            return window;
+        }
     }
     if (runningOnXen())
         return (void*)XEN_GUEST_WINDOW;

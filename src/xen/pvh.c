@@ -11,6 +11,7 @@
 #include "platform.h" // xen_tsc_khz
 #include "pvh/info.h" // struct xenpvh_info
 #include "romfile.h" // romfile_add
+#include "settings.h" // xensettings_from_cmdline
 #include "string.h" // memcpy
 #include "util.h" // tsctimer_setfreq
 #include "xenpv.h" // xenpvh_setup
@@ -62,6 +63,8 @@ xenpvh_setup(void)
     e820_add(XEN_GUEST_WINDOW, XEN_MAPPED_PAGES * PAGE_SIZE, E820_RESERVED);
     // int10: the memory at B8000 is plain RAM
     memfile_add("vgaroms/vgabios.bin", (void*)info->vgabios, info->vgabios_size);
+    xensettings_from_cmdline((void*)info->cmdline);
     // a reset each minute would do nobody any good
-    const_romfile_add_int("etc/boot-fail-wait", -1);
+    if (!romfile_find("etc/boot-fail-wait"))
+        const_romfile_add_int("etc/boot-fail-wait", -1);
 }
