@@ -105,9 +105,14 @@ find_window(void)
         int i;
         if (pci->vendor != PCI_VENDOR_ID_XENSOURCE)
             continue;
-        for (i = 0; i < ARRAY_SIZE(platform_ids); i++)
-            if (pci->device == platform_ids[i])
-                return pci_enable_membar(pci, PCI_BASE_ADDRESS_1);
+        for (i = 0; i < ARRAY_SIZE(platform_ids); i++) {
+            if (pci->device != platform_ids[i])
+                continue;
+            void *window = pci_enable_membar(pci, PCI_BASE_ADDRESS_1);
+            // its ROM, as iPXE's for netfront, is to run as well
+            pci->have_driver = 0;
+            return window;
+        }
     }
     if (runningOnXen())
         return (void*)HVMLOADER_GUEST_WINDOW;

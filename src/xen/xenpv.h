@@ -29,6 +29,12 @@ void xen_block_setup(void);
 // that have one are read by PV. POST only, once all emulated disks are detected.
 void xen_block_register(void);
 
+// blobfiles.c
+
+// Make romfiles of the files in the front of the blob (scripts/blob-files). POST only,
+// before the memory of option ROMs is cleared.
+void xen_blobfiles_setup(void);
+
 // blkfront.c
 
 // Carry out an int13 request for a DTYPE_XEN drive. Returns DISK_RET_*; on an

@@ -45,6 +45,9 @@ BOUNDED = {
         "at most INDIRECT_NUMBERS",
     ("blkring.c", "blkring_queue", "do while (count)"):
         "each round takes a part of count, or leaves; get_id() waits with a deadline",
+    ("blobfiles.c", "xenblobfiles_add",
+     "while (end - pos >= (int)sizeof(struct xenblobfile_s))"):
+        "each round leaves a header behind, or ends",
     ("gnttab.c", "xengrant_end", "for (;;)"):
         "again only if the flags changed between two instructions; once pinned, it leaves",
     ("platform.c", "find_window", "foreachpci(pci)"):

@@ -20,7 +20,7 @@ CALLGRAPH = "-fcallgraph-info=su"
 @pytest.fixture(scope="module", params=SUITES)
 def seabios(request):
     """A release of Debian and its SeaBIOS tarball."""
-    result = run("scripts/fetch-seabios", request.param)
+    result = run("scripts/fetch-source", "seabios", request.param)
     if result.returncode:
         pytest.skip(f"{request.param}: the source is not on the mirror: {result.stdout}")
     return SimpleNamespace(suite=request.param, tarball=result.stdout.splitlines()[-1])

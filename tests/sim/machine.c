@@ -606,6 +606,9 @@ qemu_debug_putc(char c)
         putchar(c);
 }
 
+// Where the blob's front would end.
+char code32flat_start[1];
+
 // What output.c needs for other ways out, which are never gone.
 int ScreenAndDebug;
 const char VERSION[] = "", BUILDINFO[] = "";
