@@ -13,7 +13,7 @@
 #   make model        the proofs of the attach protocol alone
 #   make matrix       every boot loader in every mode, half an hour; writes docs/boot-matrix.md
 #   make deb          the Debian package, out/seabios-xenpv_VERSION_all.deb
-#   make install      copy the blob to $(DESTDIR)$(PREFIX)/lib/seabios-xenpv
+#   make install      copy the blob and smbios-strings to $(DESTDIR)$(PREFIX)/lib/seabios-xenpv
 #   make clean        remove out/ (downloads stay in ~/.cache/seabios-xenpv)
 #
 # This file may be distributed under the terms of the GNU LGPLv3 license.
@@ -41,15 +41,18 @@ LAYER = $(wildcard src/xen/* src/xen/*/*)
 # the files of a tree of one's own: a change there makes a new copy
 ORIGINAL = $(if $(SEABIOS),$(shell find $(SEABIOS) -name .git -prune -o -type f -print 2>/dev/null))
 
+# all CPUs, unless make was told how many
+JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
+
 # array-bounds: false alarms, which SeaBIOS itself turns off since 1.16.3
-BUILD_SEABIOS = +$(MAKE) --no-print-directory -C $(TREE) \
-    $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc)) \
+BUILD_SEABIOS = +$(MAKE) --no-print-directory -C $(TREE) $(JOBS) \
     OUT=out/ PYTHON="python3 -B" CC="$(CC) -Wno-array-bounds" EXTRAVERSION=-xenpv-$(VERSION)
 
 all: $(BLOB)
 
 .PHONY: all ipxe run shell bench matrix check check-host check-build check-seabios check-guests \
-    check-lab check-net check-releases check-slow check-pending check-fresh model coverage mutate fuzz install deb clean FORCE
+    check-lab check-net check-releases check-slow check-series check-pending check-fresh model coverage \
+    mutate fuzz install deb clean FORCE
 .DELETE_ON_ERROR:
 
 
@@ -58,7 +61,7 @@ all: $(BLOB)
 $(BLOB): $(TREE)/.config $(LAYER) $(if $(NET),$(ROM) scripts/blob-files) | packages-build
 	$(BUILD_SEABIOS)
 	cp $(TREE)/out/bios.bin $@
-	$(if $(NET),scripts/blob-files add $@ pci5853,0001.rom=$(ROM))
+	[ -z "$(NET)" ] || scripts/blob-files add $@ pci5853,0001.rom=$(ROM)
 
 $(TREE)/.config: $(TREE)/.patched Kconfig.xen $(CONFIG) $(OUT)/settings
 	cat $(CONFIG) $(OUT)/settings >$@
@@ -98,7 +101,8 @@ packages-%: FORCE
 ################ Running it
 
 # the blob for tests/lab and tests/guests
-run shell check-guests check-lab check-net check-releases check-slow check-pending: export BIOS = $(abspath $(BLOB))
+run shell check-guests check-lab check-net check-releases check-slow check-series check-pending: \
+    export BIOS = $(abspath $(BLOB))
 
 run: $(BLOB) | packages-lab
 	@tests/lab/run $(DISK)
@@ -115,20 +119,17 @@ PYTEST = mkdir -p $(OUT); /usr/bin/python3 -B -m pytest -q -rs --tb=short -p no:
 
 check: | packages-build packages-host packages-lab
 	+@MAKE="$(MAKE)" tests/check $(RESULTS) \
-	    check-host check-build check-seabios check-guests check-lab
+	    check-host check-build check-seabios check-guests check-lab check-releases
 
 # The layer's own code on this machine, without Xen
 check-host: $(BLOB) | packages-host
 	rm -rf $(RESULTS)/$@
-	status=0; \
-	$(MAKE) -C tests/unit check TREE=$(abspath $(TREE)) OUT=$(abspath $(OUT))/unit \
-	    RESULTS=$(RESULTS)/$@ || status=1; \
-	tests/model/check $(abspath $(OUT))/model $(RESULTS)/$@ || status=1; \
-	exit $$status
+	$(MAKE) -k $(JOBS) -Oline --no-print-directory -C tests/unit check TREE=$(abspath $(TREE)) \
+	    OUT=$(abspath $(OUT))/unit RESULTS=$(RESULTS)/$@
 
 # A proof of the attach protocol, which check-host runs too
 model: | packages-host
-	tests/model/check $(abspath $(OUT))/model $(RESULTS)/$@
+	tests/model/check $(abspath $(OUT))/unit/model $(RESULTS)/$@
 
 # This Makefile, with the default SeaBIOS
 check-build: | packages-build packages-lab
@@ -137,11 +138,11 @@ check-build: | packages-build packages-lab
 
 # The patches and the layer on the SeaBIOS of several Debian releases
 check-seabios: | packages-build packages-lab
-	$(PYTEST) tests/build/test_seabios.py
+	$(PYTEST) tests/build/test_seabios.py tests/build/test_patches.py
 
 # The blob in QEMU without Xen
 check-guests: $(BLOB) | packages-lab
-	$(PYTEST) tests/guests
+	$(PYTEST) -n 2 tests/guests
 
 # The blob on a real Xen: two labs at a time, each has one CPU
 check-lab: $(BLOB) | packages-lab
@@ -152,7 +153,7 @@ check-net: $(BLOB) ipxe | packages-lab
 	$(MAKE) NET=1
 	$(PYTEST) tests/lab/test_network.py tests/lab/test_netboot.py
 
-# Some of that on the Xen of the other Debian releases
+# Some of that on the Xen of the other Debian releases, what is marked with `release`
 check-releases: $(BLOB) | packages-lab
 	status=0; for release in `/usr/bin/python3 -B tests/lab/releases.py`; do \
 	    export RELEASE=$$release; $(PYTEST:pytest.xml=$$release.xml) -n 2 --dist loadfile \
@@ -177,6 +178,10 @@ fuzz: $(BLOB) | packages-host
 check-slow: $(BLOB) | packages-lab
 	$(PYTEST) -m "slow and not pending" tests/lab
 
+# The series of patches: on all releases of SEABIOS=tree of git, too; the layer boots after each one
+check-series: $(BLOB) | packages-build packages-lab
+	$(PYTEST) tests/build/test_patches.py tests/lab/test_series.py
+
 # Tests of what an open issue has to make true; those of tests/sim are in tests/sim/pending
 check-pending: $(BLOB) | packages-lab
 	$(PYTEST) -m pending tests/lab
@@ -198,6 +203,7 @@ bench: | packages-build packages-lab packages-bench
 
 install: $(BLOB)
 	install -D -m 644 $(BLOB) $(DESTDIR)$(PREFIX)/lib/seabios-xenpv/$(notdir $(BLOB))
+	install -m 755 scripts/smbios-strings $(DESTDIR)$(PREFIX)/lib/seabios-xenpv
 	@echo
 	@echo 'For the HVM guests that are to boot from PV disks, in xl.cfg:'
 	@echo '    bios = "seabios"'

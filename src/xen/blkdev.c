@@ -29,13 +29,13 @@ struct xenblk_s *xenblk;
 int
 xenblk_refuse(struct xendisk_s *disk, const char *why)
 {
-    dprintf(1, "xen: %s: %s\n", disk->name, why);
-    return -1;
+    return xenbus_fail(&disk->bus, why, 0, 0, 0);
 }
 
 int
 xenblk_check_medium(struct xendisk_s *disk)
 {
+    disk->looked_at = rdtscll();
     // a drive without a medium ("" or "aio:") would never connect
     const char *params = xenstore_read(disk->bus.backend, "params");
     if (!params || !*params || params[strlen(params) - 1] == ':')
@@ -63,11 +63,9 @@ read_properties(struct xendisk_s *disk)
     u64 values[] = { NO_SIZE, DISK_SECTOR_SIZE, 0, 0 };
     int bad = xenstore_read_numbers(disk->bus.backend, names, values
                                     , ARRAY_SIZE(names));
-    if (bad && bad < ARRAY_SIZE(names)) {
-        dprintf(1, "xen: %s: no usable number in \"%s\" of its backend\n"
-                , disk->name, names[bad - 1]);
-        return -1;
-    }
+    if (bad && bad < ARRAY_SIZE(names))
+        return xenbus_fail(&disk->bus, "no usable number in \"%s\" of its backend"
+                           , (u32)names[bad - 1], 0, 0);
     u64 sectors = values[0], size = values[1], info = values[2];
     if (size < DISK_SECTOR_SIZE || size > SECTOR_SIZE_MAX || size & (size - 1))
         return xenblk_refuse(disk, "sectors of a size that no BIOS can use");
@@ -147,12 +145,12 @@ xenblk_attach(struct xendisk_s *disk, u32 limit)
 {
     if (disk->bus.closing || (disk->cdrom && xenblk_check_medium(disk)))
         return -1;
-    disk->attached_at = rdtscll();
     if (xenbus_check_free(&disk->bus)
         || blkring_open(&disk->ring, disk->bus.domid))
         return -1;
     disk->attached = 1;
     xenblk->attached++;
+    disk->attaches++;
     if (!xenbus_connect(&disk->bus, disk->ring.ref, disk->ring.port, limit)
         && !read_properties(disk))
         return 0;

@@ -18,10 +18,12 @@ struct xendisk_s {
     struct xenvdev_s vdev;
     struct drive_s *drive;
     u64 sectors;        // of 512 bytes
-    u64 attached_at;    // rdtscll() of the last time
+    u64 looked_at;      // rdtscll() of the last look at the medium of a CD drive
     u32 number;         // the VBD's
+    u32 attaches;       // so far
     u32 medium;         // a CD drive's, as xenblk_check_medium() has seen it
     u32 sector_size;    // in bytes
+    u32 bad_chunk;      // + 1: it cannot be read whole, 0: none is known
     u8 index;           // in the list of disks
     u8 readonly, cdrom;
     u8 dead;            // its backend failed, and has not let go yet
@@ -51,10 +53,6 @@ struct xenblk_s {
 };
 
 extern struct xenblk_s *xenblk;
-
-// How often something is tried again because the domain was saved or migrated
-// in the middle of it.
-#define MOVES_MAX 8
 
 // Attach to the backend, which has at most `limit` ms, and read its properties:
 // they may be others than the last time. On success the store is open as well.

@@ -23,6 +23,9 @@
 // else may have written to the disk meanwhile.
 #define CACHE_AGE_US 2000000
 
+// A medium may be exchanged at any time: the microseconds until the next look.
+#define MEDIUM_US 200000
+
 
 // Open the store, unless a disk that is attached has left it open.
 static int
@@ -39,6 +42,23 @@ close_store(void)
 {
     if (!xenblk->attached)
         xenstore_close();
+}
+
+// Look whether another medium is in a CD drive, unless somebody has just done so.
+// Returns 0, or -1 if the drive cannot be read.
+static int
+look_at_medium(struct xendisk_s *disk)
+{
+    if (rdtscll() - disk->looked_at < xen_ticks(MEDIUM_US))
+        return 0;
+    if (open_store())
+        return -1;
+    int ret = xenblk_check_medium(disk);
+    if (xen_platform_moved())
+        xenblk_forget_all();
+    else
+        close_store();
+    return ret;
 }
 
 // Go on with the closes that have not come to their end, of any disk: each call
@@ -160,13 +180,17 @@ transfer(struct xendisk_s *disk, struct disk_op_s *op)
     if (xenblk->busy)
         return DISK_RET_ENOTREADY;
     xenblk->busy = 1;
-    // and a medium may be exchanged at any time
-    u64 since = disk->cdrom ? disk->attached_at : xenblk->last_use;
-    if (since && rdtscll() - since > xen_ticks(CACHE_AGE_US))
+    if (xenblk->last_use
+        && rdtscll() - xenblk->last_use > xen_ticks(CACHE_AGE_US))
         blkcache_drop_all(&xenblk->cache);
     finish_closes();
-    int ret = op->command == CMD_WRITE ? write_disk(disk, &todo)
-                                       : read_disk(disk, &todo);
+    int ret;
+    if (disk->cdrom && look_at_medium(disk))
+        ret = DISK_RET_ETIMEOUT;
+    else if (op->command == CMD_WRITE)
+        ret = write_disk(disk, &todo);
+    else
+        ret = read_disk(disk, &todo);
     xenblk->last_use = rdtscll();
     xenblk->busy = 0;
     xen_handover_arm(xenblk->attached);

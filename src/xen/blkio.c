@@ -203,6 +203,8 @@ xenblk_read_miss(struct xendisk_s *disk, struct transfer_s *todo)
     u32 chunk = todo->sector >> cache->shift;
     u32 last = (todo->sector + todo->count - 1) >> cache->shift;
     u32 chunks = ((disk->sectors - 1) >> cache->shift) + 1;
+    if (disk->bad_chunk == chunk + 1)
+        return read_part(disk, todo);
     u32 count = blkcache_plan(cache, disk->index, chunk, last - chunk + 1
                               , chunks);
     dprintf(3, "xen: %s: reading %u chunks from %u\n"
@@ -211,6 +213,7 @@ xenblk_read_miss(struct xendisk_s *disk, struct transfer_s *todo)
         return -1;
     if (blkcache_find(cache, disk->index, chunk) >= 0)
         return 0;
+    disk->bad_chunk = chunk + 1;
     return read_part(disk, todo);
 }
 

@@ -10,7 +10,9 @@
 #include "memmap.h" // PAGE_SIZE
 #include "output.h" // dprintf
 #include "platform.h" // xen_alloc
+#include "romfile.h" // romfile_loadint
 #include "session.h" // xen_platform_moved
+#include "settings.h" // xensettings_boot_prio
 #include "stacks.h" // run_thread
 #include "std/disk.h" // MBR_SIGNATURE
 #include "string.h" // memset
@@ -19,8 +21,7 @@
 #include "xenpv.h" // xen_drive_added
 #include "xenstore.h" // xenstore_list
 
-// Sizes of the cache in bytes.
-#define CACHE_MAX (CONFIG_XEN_PV_CACHE_KIB * 1024)
+// Smallest cache in bytes.
 #define CACHE_MIN (128 * 1024)
 
 // What the first read of a sequence reads ahead, in bytes. An attach costs as
@@ -98,9 +99,8 @@ probe_disk(void *data)
     xenblk->probing--;
 }
 
-// Which driver serves a disk: the part of the backend's path behind "backend".
-static void
-backend_kind(struct xendisk_s *disk, char *kind, u32 size)
+void
+xenblk_backend_kind(struct xendisk_s *disk, char *kind, u32 size)
 {
     const char *path = disk->bus.backend;
     for (; *path; path++)
@@ -120,7 +120,7 @@ register_disk(struct xendisk_s *disk)
 {
     u32 size = disk->sectors >> 11;
     char kind[16];
-    backend_kind(disk, kind, sizeof(kind));
+    xenblk_backend_kind(disk, kind, sizeof(kind));
     disk->drive = xentwin_drive(disk->index);
     dprintf(1, "xen: %s: %u, %u MiB, %s in domain %u, %s%s%s\n"
             , disk->name, disk->number, size, kind, disk->bus.domid
@@ -132,10 +132,11 @@ register_disk(struct xendisk_s *disk)
     char *desc = znprintf(MAXDESCSIZE, "%s [Xen PV %s (%u MiB)]"
                           , disk->cdrom ? "DVD/CD" : "Disk"
                           , disk->name, size);
+    int prio = xensettings_boot_prio(disk->name);
     if (disk->cdrom)
-        boot_add_cd(disk->drive, desc, -1);
+        boot_add_cd(disk->drive, desc, prio);
     else
-        boot_add_hd(disk->drive, desc, -1);
+        boot_add_hd(disk->drive, desc, prio);
 }
 
 // Find a place in the list for a disk: a new one, or, if the list is full, that
@@ -215,7 +216,8 @@ list_disks(void)
 static int
 alloc_cache(void)
 {
-    u32 size = CACHE_MAX, spare = malloc_getspace(&ZoneHigh) / 2;
+    u32 size = romfile_loadint("etc/xen-cache-kib", CONFIG_XEN_PV_CACHE_KIB) * 1024;
+    u32 spare = malloc_getspace(&ZoneHigh) / 2;
     if (size > LegacyRamSize / 64)
         size = LegacyRamSize / 64;
     if (size > spare)
@@ -291,26 +293,28 @@ xenblk_setup(void)
 // device rounds to, in sectors.
 #define ROUNDED 7
 
+// Say whether the toolstack emulates a disk as this drive.
+static int
+is_twin(struct xendisk_s *disk, struct drive_s *drive)
+{
+    return xenvdev_has_twin(&disk->vdev, drive->type
+                            , drive->type == DTYPE_LSI_SCSI ? drive->floppy_type
+                              : drive->cntl_id);
+}
+
 // Find the disk that the toolstack emulates as a drive, and may be read by PV.
 static u8
 find_disk(struct drive_s *drive)
 {
     int cdrom = drive->type == DTYPE_ATA_ATAPI, i;
-    u32 unit = drive->type == DTYPE_LSI_SCSI ? drive->floppy_type
-               : drive->cntl_id;
     for (i = 0; i < xenblk->count; i++) {
         struct xendisk_s *disk = xenblk->disks[i];
-        if (!disk->found || disk->cdrom != cdrom
-            || !xenvdev_has_twin(&disk->vdev, drive->type, unit))
+        if (!disk->found || disk->cdrom != cdrom || !is_twin(disk, drive))
             continue;
-        if (xentwin_drive(i))
-            dprintf(1, "xen: %s: more than one emulated disk has its number\n"
-                    , disk->name);
-        else if (!cdrom && drive->sectors - disk->sectors > ROUNDED)
-            dprintf(1, "xen: %s: an emulated disk of its number has another size\n"
-                    , disk->name);
-        else
+        if (!xentwin_drive(i)
+            && (cdrom || drive->sectors - disk->sectors <= ROUNDED))
             return i;
+        xenblk_refuse(disk, "not clear which emulated disk is the same");
         disk->found = 0;
     }
     return XENTWIN_NONE;
@@ -331,10 +335,19 @@ xen_drive_added(struct drive_s *drive)
         return;
     }
     u8 i = find_disk(drive);
-    if (!xentwin_add(drive, i) || i == XENTWIN_NONE)
-        return;
-    dprintf(1, "xen: %s: one emulated disk too many\n", xenblk->disks[i]->name);
-    xenblk->disks[i]->found = 0;
+    if (xentwin_add(drive, i) && i != XENTWIN_NONE)
+        // no place to remember it: it stays as it is
+        xenblk->disks[i]->found = 0;
+}
+
+int
+xen_drive_prio(struct drive_s *drive, int prio)
+{
+    int i;
+    for (i = 0; xenblk && prio < 0 && i < xenblk->count; i++)
+        if (is_twin(xenblk->disks[i], drive))
+            prio = xensettings_boot_prio(xenblk->disks[i]->name);
+    return prio;
 }
 
 void
@@ -352,4 +365,21 @@ xenblk_register(void)
             xentwin_leave(i);
     }
     xentwin_publish();
+}
+
+void
+xenblk_report(void)
+{
+    int i;
+    for (i = 0; xenblk && i < xenblk->count; i++) {
+        struct xenbus_s *bus = &xenblk->disks[i]->bus;
+        char dir[sizeof(bus->node) + 8], text[80];
+        if (!bus->error)
+            continue;
+        snprintf(dir, sizeof(dir), "error/%s", bus->node);
+        snprintf(text, sizeof(text), bus->error, bus->values[0], bus->values[1]
+                 , bus->values[2]);
+        struct xenstore_node_s node = { "error", text };
+        xenstore_update(dir, &node, 1);
+    }
 }

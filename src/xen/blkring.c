@@ -437,6 +437,7 @@ blkring_queue(struct blkring_s *ring, u8 operation, u64 sector, u32 count
             return break_ring(ring, "cannot be given a page", id);
         }
         ring->front.req_prod_pvt++;
+        ring->requests++;
         sector += done;
         buf += done * BLKRING_SECTOR;
         count -= done;

@@ -18,6 +18,7 @@ struct blkring_s {
     evtchn_port_t port;             // 0: the ring is closed
     u8 was_masked;                  // the port, before it was ours
     domid_t domid;                  // the backend's domain
+    u32 requests;                   // so far
     u8 held;                        // the backend has closed, but has not let go
     u8 broken;                      // the backend broke the protocol or stalled
     u8 refused;                     // the backend does not know indirect requests

@@ -86,8 +86,7 @@ static void
 leave_controller(u32 where)
 {
     int i;
-    dprintf(1, "xen: the emulated disks at %x have been used without the BIOS, which"
-            " reads them there from now on\n", where);
+    dprintf(1, "xen: emulated disks at %x: used without the BIOS\n", where);
     for (i = 0; i < ARRAY_SIZE(XenTwins); i++)
         if (GET_LOW(XenTwins[i].where) == where)
             SET_LOW(XenTwins[i].disk, XENTWIN_NONE);

@@ -6,12 +6,11 @@
 
 #include "blobfiles.h" // struct xenblobfile_s
 #include "config.h" // CONFIG_ROM_SIZE
-#include "fw/paravirt.h" // runningOnXen
 #include "malloc.h" // malloc_tmphigh
+#include "memmap.h" // VSYMBOL
 #include "output.h" // dprintf
 #include "romfile.h" // struct romfile_s
 #include "string.h" // memcpy
-#include "xenpv.h" // xen_blobfiles_setup
 
 struct copiedfile_s {
     struct romfile_s file;
@@ -75,11 +74,9 @@ xenblobfiles_add(const u8 *pos, const u8 *end)
 }
 
 void
-xen_blobfiles_setup(void)
+xenblobfiles_setup(void)
 {
-    if (!CONFIG_XEN_PV || !runningOnXen())
-        return;
     xenblobfiles_add((void*)(BUILD_BIOS_ADDR + BUILD_BIOS_SIZE
                              - CONFIG_ROM_SIZE * 1024)
-                     , (void*)SYMBOL(code32flat_start));
+                     , VSYMBOL(code32flat_start));
 }

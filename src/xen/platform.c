@@ -18,8 +18,7 @@
 _Static_assert(sizeof(struct xen_hvm_param) == 16, "packing");
 _Static_assert(sizeof(struct shared_info) == 0x928, "packing");
 
-// The platform device of a HVM guest: XenSource's and its two other forms.
-#define PCI_VENDOR_ID_XENSOURCE 0x5853
+// The forms of the platform device.
 static const u16 platform_ids[] = { 0x0001, 0x0002, 0xc000 };
 
 // A window that hvmloader reserves for the guest in every memory map

@@ -7,6 +7,9 @@
 #include "types.h" // u32
 #include "xenapi.h" // struct shared_info
 
+// The platform device of a HVM guest: XenSource's.
+#define PCI_VENDOR_ID_XENSOURCE 0x5853
+
 extern struct shared_info *xen_info;
 extern grant_entry_v1_t *xen_grants;
 extern u32 xen_tsc_mhz; // ticks of the TSC in a microsecond

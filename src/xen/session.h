@@ -16,6 +16,10 @@ int xen_session_setup(void);
 // of xenstored. Returns 0, or -1 with a message.
 int xen_platform_map(evtchn_port_t *store_port);
 
+// How often something is tried again because the domain was saved or migrated
+// in the middle of it.
+#define MOVES_MAX 8
+
 // Say whether the domain was restored or has migrated since
 // xen_platform_map(): then rings, grants and event channels of that time are
 // gone, and so is all that was under way. Returns 1 or 0.

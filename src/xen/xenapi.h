@@ -21,6 +21,7 @@
 #pragma pack(push)
 #pragma pack()
 #include <xen/xen.h>
+#include <xen/errno.h>
 #include <xen/event_channel.h>
 #include <xen/grant_table.h>
 #include <xen/hvm/hvm_op.h>

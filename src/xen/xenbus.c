@@ -21,6 +21,20 @@ static const char ring_ref_node[] = "ring-ref", port_node[] = "event-channel"
                   , protocol_node[] = "protocol", state_node[] = "state";
 
 
+int
+xenbus_fail(struct xenbus_s *bus, const char *what, u32 a, u32 b, u32 c)
+{
+    bus->error = what;
+    bus->values[0] = a;
+    bus->values[1] = b;
+    bus->values[2] = c;
+    dprintf(1, "xen: %s: ", bus->name);
+    dprintf(1, what, a, b, c);
+    dprintf(1, "\n");
+    return -1;
+}
+
+
 /****************************************************************
  * States
  ****************************************************************/
@@ -50,10 +64,10 @@ read_states(struct xenbus_s *bus, int *frontend, int *backend)
     *backend = receive_state(backend_id);
 }
 
-// Say what the backend wrote about its failure: Linux's xenbus_dev_error() puts
-// it below its own domain's "error", or the frontend's.
-static void
-print_error(struct xenbus_s *bus)
+// Linux's xenbus_dev_error() puts it below its own domain's "error", or the
+// frontend's.
+const char *
+xenbus_find_error(struct xenbus_s *bus)
 {
     static const char middle[] = "/backend/";
     char *dir = bus->error_dir;
@@ -71,8 +85,7 @@ print_error(struct xenbus_s *bus)
         snprintf(dir, sizeof(bus->error_dir), "error/%s", bus->node);
         text = xenstore_read(dir, "error");
     }
-    if (text)
-        dprintf(1, "xen: %s: backend says: %s\n", bus->name, text);
+    return text;
 }
 
 // Each look at a state costs the domain of xenstored time, in which the backend may
@@ -112,12 +125,13 @@ wait_backend(struct xenbus_s *bus, int wanted, int final, u32 limit
     if (xen_platform_moved() || bus->closing > 1)
         return -1;
     if (final & (1 << state))
-        dprintf(1, "xen: %s: backend does not %s (state %u)\n"
-                , bus->name, what, state);
+        xenbus_fail(bus, "backend does not %s (state %u)", (u32)what, state, 0);
     else
-        dprintf(1, "xen: %s: backend did not %s in %u s (state %u)\n"
-                , bus->name, what, limit / 1000, state);
-    print_error(bus);
+        xenbus_fail(bus, "backend did not %s in %u s (state %u)", (u32)what
+                    , limit / 1000, state);
+    const char *text = xenbus_find_error(bus);
+    if (text)
+        dprintf(1, "xen: %s: backend says: %s\n", bus->name, text);
     return -1;
 }
 
@@ -139,12 +153,11 @@ switch_state(struct xenbus_s *bus, struct xenstore_node_s *nodes, int count
             return 0;
         if (ret == XENSTORE_GONE
             && !receive_state(xenstore_send(XS_READ, bus->node, state_node, NULL))) {
-            dprintf(1, "xen: %s: the device is gone\n", bus->name);
+            xenbus_fail(bus, "the device is gone", 0, 0, 0);
             return ret;
         }
     }
-    dprintf(1, "xen: %s: could not switch to state %d\n", bus->name, state);
-    return -1;
+    return xenbus_fail(bus, "could not switch to state %u", state, 0, 0);
 }
 
 
@@ -164,24 +177,19 @@ find_backend(struct xenbus_s *bus)
     int tries;
     for (tries = 0; tries < FIND_TRIES; tries++) {
         const char *path = xenstore_read(bus->node, "backend");
-        if (!path || *path != '/' || strlen(path) >= sizeof(bus->backend)) {
-            dprintf(1, "xen: %s: no usable backend path\n", bus->name);
-            return -1;
-        }
+        if (!path || *path != '/' || strlen(path) >= sizeof(bus->backend))
+            return xenbus_fail(bus, "no usable backend path", 0, 0, 0);
         strtcpy(bus->backend, path, sizeof(bus->backend));
         u64 domid;
         if (xenstore_read_number(bus->node, "backend-id", &domid)
-            || domid >= DOMID_FIRST_RESERVED) {
-            dprintf(1, "xen: %s: no usable backend-id\n", bus->name);
-            return -1;
-        }
+            || domid >= DOMID_FIRST_RESERVED)
+            return xenbus_fail(bus, "no usable backend-id", 0, 0, 0);
         bus->domid = domid;
         path = xenstore_read(bus->node, "backend");
         if (path && !strcmp(path, bus->backend))
             return 0;
     }
-    dprintf(1, "xen: %s: its place in xenstore keeps changing\n", bus->name);
-    return -1;
+    return xenbus_fail(bus, "its place in xenstore keeps changing", 0, 0, 0);
 }
 
 int
@@ -196,8 +204,8 @@ static int
 owned(struct xenbus_s *bus, int frontend, int backend)
 {
     if (bus->closing <= 1)
-        dprintf(1, "xen: %s: somebody else owns it (frontend %d, backend %d)\n"
-                , bus->name, frontend, backend);
+        xenbus_fail(bus, "somebody else owns it (frontend %u, backend %u)"
+                    , frontend, backend, 0);
     return -1;
 }
 
@@ -277,10 +285,8 @@ xenbus_reset(struct xenbus_s *bus)
 {
     int frontend, backend;
     read_states(bus, &frontend, &backend);
-    if (backend == NO_STATE) {
-        dprintf(1, "xen: %s: the backend's state cannot be read\n", bus->name);
-        return -1;
-    }
+    if (backend == NO_STATE)
+        return xenbus_fail(bus, "the backend's state cannot be read", 0, 0, 0);
     if (!was_used(bus, frontend)) {
         if (frontend != XenbusStateInitialising)
             return owned(bus, frontend, backend);
@@ -291,11 +297,9 @@ xenbus_reset(struct xenbus_s *bus)
             return wait_backend(bus, STATE(InitWait), ~STATE(Initialising)
                                 , XEN_LIMIT_POST, "get ready");
         if (backend == XenbusStateUnknown)
-            dprintf(1, "xen: %s: there is no backend\n", bus->name);
-        else
-            dprintf(1, "xen: %s: left alone, its backend does not wait for"
-                    " a frontend (state %d)\n", bus->name, backend);
-        return -1;
+            return xenbus_fail(bus, "there is no backend", 0, 0, 0);
+        return xenbus_fail(bus, "left alone, its backend does not wait for a frontend"
+                           " (state %u)", backend, 0, 0);
     }
     dprintf(1, "xen: %s: resetting (frontend %d, backend %d)\n"
             , bus->name, frontend, backend);

@@ -17,14 +17,24 @@ struct xenbus_s {
     domid_t domid;                  // the backend's domain
     grant_ref_t ring_ref;           // what we published last
     evtchn_port_t port;
+    const char *error;              // what was wrong last, a format without its values
+    u32 values[3];
     u8 closing;                     // 1: a close has begun, and not come to its end;
                                     // 3: and that has been said
     u32 usual[XenbusStateClosed + 1]; // us that it took to get there last
 };
 
+// Say what is wrong with a device, and keep it. `what` is a format with at most three
+// values, which may be constant texts. Returns -1.
+int xenbus_fail(struct xenbus_s *bus, const char *what, u32 a, u32 b, u32 c);
+
 // Fill in backend path and domain of device/`class`/`id`. POST only.
 // Returns 0, or -1 with a message.
 int xenbus_probe(struct xenbus_s *bus, const char *class, u32 id);
+
+// Find what the backend wrote about its last failure. Returns null if it is nothing;
+// the text stays valid until the next request.
+const char *xenbus_find_error(struct xenbus_s *bus);
 
 // POST only: bring a device that somebody has used to frontend Initialising and
 // backend InitWait; a new one is waited for. A device that nobody has used, but

@@ -14,6 +14,17 @@
 struct bregs;
 struct disk_op_s;
 struct drive_s;
+struct pci_device;
+
+// settings.c
+
+// Take the settings that are in memory from the beginning. Once in POST, when
+// memory can be allocated, before anybody looks for a romfile.
+void xen_settings_setup(void);
+
+// The place in the boot order (from 1) of the ROM of a PCI device, whose path is
+// `path`. Returns -1 if it has none.
+int xen_rom_prio(const char *path, struct pci_device *pci);
 
 // setup.c
 
@@ -29,11 +40,17 @@ void xen_block_setup(void);
 // that have one are read by PV. POST only, once all emulated disks are detected.
 void xen_block_register(void);
 
-// blobfiles.c
+// All drives and ROMs are registered, and `first` (a description) will be booted.
+// Once in POST.
+void xen_prepboot(const char *first);
 
-// Make romfiles of the files in the front of the blob (scripts/blob-files). POST only,
-// before the memory of option ROMs is cleared.
-void xen_blobfiles_setup(void);
+// Say whether the boot menu has an entry for the Xen monitor.
+int xen_can_show_menu(void);
+
+// monitor.c
+
+// Carry out commands of the user, until that goes on with booting. POST only.
+void xen_monitor(void);
 
 // blkfront.c
 
@@ -54,6 +71,10 @@ void xen_close_all(void);
 // one disk with two paths (xen-vbd-interface(7)). `drive->floppy_type` of a disk of
 // the LSI SCSI controller is its target.
 void xen_drive_added(struct drive_s *drive);
+
+// The place in the boot order (from 1) of an emulated drive, if it has none of its
+// own (`prio` is -1): that of the disk whose twin it is. Returns -1 if there is none.
+int xen_drive_prio(struct drive_s *drive, int prio);
 
 // blktwin.c
 

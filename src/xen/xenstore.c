@@ -335,10 +335,8 @@ xenstore_is_gone(const char *error)
     return !strcmp(error, "ENOENT") || !strcmp(error, "EACCES");
 }
 
-// Convert a text of `len` bytes that is a decimal number and nothing else, of
-// at most 18 digits, which no 64-bit number overflows.
-static int
-parse_number(const char *text, int len, u64 *value)
+int
+xenstore_parse_number(const char *text, int len, u32 base, u64 *value)
 {
     u64 number = 0;
     int i;
@@ -346,9 +344,11 @@ parse_number(const char *text, int len, u64 *value)
         return -1;
     for (i = 0; i < len; i++) {
         u8 digit = text[i] - '0';
-        if (digit > 9)
+        if (digit > 9 && base > 10)
+            digit = (text[i] | 0x20) - 'a' + 10;
+        if (digit >= base || number >> 60)
             return -1;
-        number = number * 10 + digit;
+        number = number * base + digit;
     }
     *value = number;
     return 0;
@@ -361,7 +361,7 @@ xenstore_read_number(const char *dir, const char *name, u64 *value)
     int len = request(XS_READ, dir, name, NULL, &text);
     if (len < 0 && xenstore_is_gone(text))
         return 1;
-    return parse_number(text, len, value);
+    return xenstore_parse_number(text, len, 10, value);
 }
 
 int
@@ -377,7 +377,7 @@ xenstore_read_numbers(const char *dir, const char *const *names, u64 *values
         int len = xenstore_receive(ids[i], &text);
         if (len < 0 && xenstore_is_gone(text))
             continue;
-        if (parse_number(text, len, &values[i]))
+        if (xenstore_parse_number(text, len, 10, &values[i]))
             bad = i + 1;
         if (len < 0 && !*text)
             // no reply: later ones, if they come, are strays

@@ -45,6 +45,10 @@ int xenstore_receive(u32 id, const char **reply);
 // is no such node, or no proper reply came.
 const char *xenstore_read(const char *dir, const char *name);
 
+// Turn a text of `len` bytes into a number: digits of `base` (10 or 16) and nothing
+// else, at most 18 of them. Returns 0 or -1.
+int xenstore_parse_number(const char *text, int len, u32 base, u64 *value);
+
 // Read a node that holds a decimal number and nothing else. Returns 0, 1 if
 // there is no such node, or -1 if it is something else or no proper reply came.
 int xenstore_read_number(const char *dir, const char *name, u64 *value);

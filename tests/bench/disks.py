@@ -26,8 +26,8 @@ OWN = ["disks.py", "entry.asm", "guest-init", "reads.c"]
 
 MIB = 1 << 20
 BIG, SMALL, SLOW = 32 * MIB, 6 * MIB, 2 * MIB   # the files that GRUB's testspeed reads
-LOADS = {"10": 10 * MIB, "60": 60 * MIB}        # kernel and initrd together
-SPEED = BIG + SMALL + LOADS["10"]               # what GRUB reads from the disk "speed"
+LOADS = {"16": 16 * MIB, "60": 60 * MIB}        # kernel and initrd together
+SPEED = BIG + SMALL + LOADS["16"]               # what GRUB reads from the disk "speed"
 MODULES = ["part_msdos", "ext2", "fat", "normal", "linux", "test", "testspeed", "iorw"]
 LINUX_OPTIONS = "console=hvc0 earlyprintk=xen,keep mitigations=off nokaslr quiet loglevel=2"
 PATTERN_MIB = 64
@@ -81,8 +81,8 @@ def with_entry(image):
 def linux(root, directory):
     """Write a kernel and an initramfs for each size of both.
 
-    The small kernel is dom0's, which takes longer to unpack itself: the other one has 14 MB, and
-    the modules are for that one.
+    The small kernel is dom0's, which takes longer to unpack itself: bookworm's other one has 14 MB,
+    and the modules are for that one. The smaller of trixie's two has 12 MB.
     """
     command(["gcc", "-O2", "-static", "-s", "-Wall", "-Werror", "-o", directory / "reads",
              HERE / "reads.c"])
@@ -93,7 +93,7 @@ def linux(root, directory):
     base += bytes(-len(base) % 4)
     (directory / "initrd").write_bytes(base)
     cloud, = (root / "boot").glob("vmlinuz-*")
-    for name, file in (("10", dom0.image() / "vmlinuz"), ("60", cloud)):
+    for name, file in (("16", dom0.image() / "vmlinuz"), ("60", cloud)):
         image = with_entry(file.read_bytes())
         rest = LOADS[name] - len(image) - len(base) - 1024
         (directory / f"vmlinuz-{name}").write_bytes(image)
@@ -152,7 +152,7 @@ def grub_disks(directory):
     data = {"big": noise(BIG), "small": noise(SMALL), "slow": noise(SLOW), "slow2": noise(SLOW)}
     shutil.copy(directory / "grub-i386-pc", directory / "core.img")
     for name, config in CONFIGS.items():
-        size = name.removeprefix("grub-") if name.startswith("grub-") else "10"
+        size = name.removeprefix("grub-") if name.startswith("grub-") else "16"
         files = {"boot/grub/grub.cfg": config, "vmlinuz": directory / f"vmlinuz-{size}",
                  "initrd": directory / f"initrd-{size}"}
         if name == "speed":

@@ -80,7 +80,7 @@ indirect requests: that column is plain there.
 
 MiB/s of GRUB's `testspeed` on a file of 32 MiB in blocks of 64 KiB, and on one of 6 MiB in blocks
 of 512 bytes (IDE by PIO: 2 MiB each); and the seconds from the first to the last int13 of this
-boot, which then loads 10 MiB of kernel and initrd: 48 MiB in all. That time goes from the BIOS's
+boot, which then loads 16 MiB of kernel and initrd: 54 MiB in all. That time goes from the BIOS's
 line "Booting from 0000:7c00" to GRUB's mark in front of `boot`; in PVH it begins with the first
 line of GRUB's configuration.
 
@@ -117,7 +117,7 @@ four IDE and six AHCI disks at most.
 "together": """
 ## Guests that start together
 
-Seconds from the first guest's creation until the last one has entered its kernel, GRUB with 10 MiB
+Seconds from the first guest's creation until the last one has entered its kernel, GRUB with 16 MiB
 of kernel and initrd, guests of 96 MiB. Nobody presses a key: SeaBIOS waits 2.5 s for its boot menu.
 
 """,
@@ -216,7 +216,7 @@ def ratios(results):
         least("Sequential reads of 127 sectors: sticky / Linux's of 64 KiB", 1, sticky / linux),
         least(entry + "closed / IDE by PIO", 20, faster("load grub 60", "kernel", "closed", "ide")),
         least(entry + "closed / AHCI", 3, faster("load grub 60", "kernel", "closed", "ahci")),
-        least("First to last int13 of a GRUB boot, 48 MiB: closed / AHCI", 4,
+        least("First to last int13 of a GRUB boot, 54 MiB: closed / AHCI", 4,
               faster("testspeed", "first to last", "closed", "ahci")),
         ("POST of closed: 16 disks / 1 disk", "at most 2", sixteen / one,
          sixteen / one <= 2),
@@ -273,7 +273,7 @@ def counted(results):
 def loads(results):
     """The table of the boots."""
     rows = [(f"load {loader} {size}", loader, size)
-            for loader in ("grub", "syslinux") for size in ("10", "60")]
+            for loader in ("grub", "syslinux") for size in ("16", "60")]
     heads = {"grub": "GRUB", "syslinux": "SYSLINUX"}
     return measures(results, ["s", *[f"{heads[loader]} {size} MiB: {what}"
                                      for _, loader, size in rows for what in ("entry", "init")]],

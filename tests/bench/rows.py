@@ -265,7 +265,7 @@ def together(bench, column, count):
 
     Nobody presses a key: SeaBIOS waits 2.5 s for its boot menu.
     """
-    devices = [bench.lab.attach(bench.files / "grub-10.raw", snapshot=True) for _ in range(count)]
+    devices = [bench.lab.attach(bench.files / "grub-16.raw", snapshot=True) for _ in range(count)]
     with contextlib.ExitStack() as stack:
         courses = [stack.enter_context(Course(
             bench.lab, f"bench{number}", column.disks([device]),
@@ -277,7 +277,7 @@ def together(bench, column, count):
 
 def memory(bench, column, mib):
     """MiB of RAM that the firmware's memory map leaves to Linux, of a guest with so many."""
-    device = bench.attach(bench.files / "grub-10.raw")
+    device = bench.attach(bench.files / "grub-16.raw")
     with bench.course(column, [device], memory=mib) as course:
         course.boot()
         _, match = course.wait(r"BENCH usable=(\d+)", 200)
@@ -291,9 +291,9 @@ ROWS = [
     Row("fills", fills, ["linux", "linux qdisk"], 3),
     Row("testspeed", speed, [*PV, "ide", "dma", "ahci", "pvh", "pvh qdisk"], 3),
     Row("profile", profile, ["closed", "sticky", "ahci"], 1),
-    Row("load grub 10", load, [*FAST, "pvh", "ide"], 1, ("grub", "10")),
+    Row("load grub 16", load, [*FAST, "pvh", "ide"], 1, ("grub", "16")),
     Row("load grub 60", load, [*FAST, "pvh", "ide"], 3, ("grub", "60")),
-    Row("load syslinux 10", load, FAST, 1, ("syslinux", "10")),
+    Row("load syslinux 16", load, FAST, 1, ("syslinux", "16")),
     Row("load syslinux 60", load, FAST, 1, ("syslinux", "60")),
     Row("post 1", post, ["closed", "ide", "ahci"], 3, (1,)),
     Row("post 4", post, ["closed", "ide", "ahci"], 3, (4,)),

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
+PATCHES = sorted((PROJECT / "patches").glob("*.patch"))
 VERSION = re.search(r"^VERSION = (\S+)$", (PROJECT / "Makefile").read_text(), re.M)[1]
 
 
@@ -33,3 +34,9 @@ def copy_project(dest):
     (dest / "tests/lab").mkdir(parents=True)
     shutil.copy2(PROJECT / "tests/lab/packages", dest / "tests/lab")
     return dest
+
+
+def build_series(count, out):
+    """Build with the first patches of the series alone, in a directory; returns make's output."""
+    patches = " ".join(f"patches/{patch.name}" for patch in PATCHES[:count])
+    return must("make", f"PATCHES={patches}", f"OUT={out}")

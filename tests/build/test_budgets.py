@@ -26,7 +26,7 @@ BOUNDED = {
         "each round advances, or leaves",
     ("blkfront.c", "read_disk", "while (todo->count)"):
         "each round advances, leaves, or has filled the chunk that the next one finds",
-    ("blkprobe.c", "backend_kind", "for (; *path; path++)"):
+    ("blkprobe.c", "xenblk_backend_kind", "for (; *path; path++)"):
         "to the end of a copy of the path",
     ("blkprobe.c", "list_disks", "for (; len > 0 && names < end; names += strlen(names) + 1)"):
         "to the end of a reply that was copied and has a NUL behind it",
@@ -50,13 +50,57 @@ BOUNDED = {
         "each round leaves a header behind, or ends",
     ("gnttab.c", "xengrant_end", "for (;;)"):
         "again only if the flags changed between two instructions; once pinned, it leaves",
+    ("monitor.c", "wait_key", "do while (key < 0)"):
+        "in the boot menu, as that waits for a key",
+    ("monitor.c", "erase", "while (count--)"):
+        "counts",
+    ("monitor.c", "read_line", "for (;;)"):
+        "waits for a key each time, until that is Enter",
+    ("monitor.c", "cut_word", "while (*text && *text != 0)"):
+        "to the end of a text",
+    ("monitor.c", "cut_word", "while (*text == 0)"):
+        "to the end of a text",
+    ("monitor.c", "monitor_ls",
+     "for (; name - monitor->names < len && !monitor->quit; name += strlen(name) + 1)"):
+        "to the end of a copy of a reply that has a NUL behind it",
+    ("monitor.c", "monitor_speed",
+     "while (done < SPEED_SIZE && done / drive->blksize + blocks <= drive->sectors)"):
+        "each round reads more, or leaves",
+    ("monitor.c", "monitor_ports", "while (++status.port < PORTS_MAX && ret != -XEN_EINVAL)"):
+        "counts",
+    ("monitor.c", "monitor_settings", "while ((setting = xensettings_next(setting)))"):
+        "SeaBIOS's list of romfiles",
+    ("monitor.c", "xen_monitor", "while (!monitor->done)"):
+        "until the user goes on",
     ("platform.c", "find_window", "foreachpci(pci)"):
+        "SeaBIOS's list of devices",
+    ("settings.c", "xensettings_next", "while ((file = romfile_findprefix(\"\", file)))"):
+        "SeaBIOS's list of romfiles",
+    ("settings.c", "take_text", "while (to < len && text[to] != 0)"):
+        "to the end of a text of len bytes",
+    ("settings.c", "xensettings_from_smbios",
+     "while (pos + sizeof(struct smbios_structure_header) <= end)"):
+        "each structure is longer than its header",
+    ("settings.c", "xensettings_from_smbios", "while (*text)"):
+        "each string is longer than nothing, and the last one ends before the table does",
+    ("settings.c", "xensettings_from_smbios", "while (text + size < end && text[size])"):
+        "to the end of the table",
+    ("settings.c", "xensettings_from_cmdline", "while (*line)"):
+        "each round takes a byte or more of a text with a NUL behind it",
+    ("settings.c", "xensettings_from_cmdline", "while (line[len] && line[len] != 0)"):
+        "to the end of the text",
+    ("settings.c", "check_names", "for (; len > 0 && names < end; names += strlen(names) + 1)"):
+        "to the end of a reply that was copied and has a NUL behind it",
+    ("settings.c", "xensettings_from_store",
+     "for (; settings.next < ARRAY_SIZE(known); settings.next++)"):
+        "through a constant list",
+    ("settings.c", "xen_rom_prio", "foreachpci(before)"):
         "SeaBIOS's list of devices",
     ("vdev.c", "xenvdev_name", "while (*prefix)"):
         "a constant text",
     ("blkring.c", "blkring_open", "while (!xengrant_is_free(ring->ref) && --tries)"):
         "as often as there are disks",
-    ("xenbus.c", "print_error",
+    ("xenbus.c", "xenbus_find_error",
      "while (strlen(backend) > strlen(middle) && memcmp(backend, middle, strlen(middle)))"):
         "to the end of a copy of the path",
     ("xenbus.c", "remove_others", "while (len > 0)"):
@@ -150,7 +194,7 @@ def test_low_memory(built, figure):
         rf"\.data\.{kind}\.\S*/src/xen/\S+ +(\w+)", headers)) for kind in ("varlow", "varfseg")}
     taken = re.findall(r"\b\w*malloc\w*\((?!\))[^;]*|\bmemalign_\w+\([^;]*",
                        "".join(path.read_text() for path in sorted(LAYER.glob("*.c"))))
-    low = [call for call in taken if re.search(r"_low|_fseg|ZoneLow|ZoneFSeg|_tmp", call)]
+    low = [call for call in taken if re.search(r"_low|_fseg|ZoneLow|ZoneFSeg|_tmp(?!high)", call)]
     drive = drive_size(built)
     figure(f"low memory: {static['varlow']} bytes and {drive} for each disk, F-segment: "
            f"{static['varfseg']} bytes")

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import tempfile
 
 import pytest
 
@@ -60,7 +62,10 @@ def test_install_under_destdir(project, tmp_path):
     output = must("make", "install", f"DESTDIR={tmp_path}", "PREFIX=/opt/x", cwd=project)
     name = "/opt/x/lib/seabios-xenpv/bios-xenpv.bin"
     installed = tmp_path / name[1:]
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [installed]
+    script = installed.parent / "smbios-strings"
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == {installed, script}
+    assert script.read_bytes() == (project / "scripts/smbios-strings").read_bytes()
+    assert script.stat().st_mode & 0o777 == 0o755
     assert installed.read_bytes() == (project / BLOB).read_bytes()
     assert installed.stat().st_mode & 0o777 == 0o644
     assert f'bios_path_override = "{name}"' in output
@@ -93,3 +98,24 @@ def test_bad_source_gives_one_clear_message(kind, reason, tmp_path):
     said = [line for line in result.stdout.splitlines() if not line.startswith("make")]
     assert result.returncode != 0
     assert said == [f"SEABIOS={source}: {reason}"]
+
+
+@pytest.mark.parametrize("words, reason", [
+    ([], "which strings?"), (["a", ""], "an empty string"),
+    (["x"] * 256, "more than 255 strings"),
+])
+def test_bad_strings_for_smbios_give_one_clear_message(words, reason):
+    result = run("scripts/smbios-strings", *words)
+    assert (result.returncode, result.stdout) == (1, f"smbios-strings: {reason}\n")
+
+
+def test_strings_for_smbios_are_one_structure_behind_its_length():
+    """DSP0134, "OEM Strings"."""
+    words = ["seabios:bootorder=xvdf,xvde", "b%s\\n", "ü"] + ["x"] * 252
+    with tempfile.TemporaryFile() as file:
+        subprocess.run([PROJECT / "scripts/smbios-strings", *words], stdout=file, check=True)
+        file.seek(0)
+        data = file.read()
+    assert int.from_bytes(data[:4], "little") == len(data) - 4
+    assert data[4:9] == bytes([11, 5, 0, 0, 255])
+    assert data[9:] == b"".join(word.encode() + b"\0" for word in words) + b"\0"

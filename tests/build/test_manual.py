@@ -26,11 +26,16 @@ def messages():
                                          re.M | re.S):
             reasons = re.findall(rf"\b{function}\(\w+, {STRINGS}", everything)
             assert reasons, function
-            for message in re.findall(rf"dprintf\(1, {STRINGS}", body):
+            # xenbus_fail() puts a device's name in front of what it is given
+            kept = ['"xen: %s: %s"'] * ("xenbus_fail(" in body)
+            for message in kept + re.findall(rf"dprintf\(1, {STRINGS}", body):
                 before, _, after = joined(message).rpartition("%s")
                 found += [before + joined(reason) + after for reason in reasons]
             text = text.replace(body, "")
-        found += [joined(message) for message in re.findall(rf"dprintf\(1, {STRINGS}", text)]
+        found += ["xen: %s: " + joined(message)
+                  for message in re.findall(rf"\bxenbus_fail\([^;\"]+, {STRINGS}", text)]
+        found += [joined(message) for message in re.findall(rf"dprintf\(1, {STRINGS}", text)
+                  if joined(message) not in ("", "xen: %s: ")]
     return found
 
 
@@ -62,3 +67,28 @@ def test_each_setting_has_an_entry():
     text = PAGE.read_text()
     assert options
     assert [name for name in options if f".B CONFIG_{name}\n" not in text] == []
+
+
+def test_each_setting_of_the_toolstack_has_an_entry_here_and_in_the_readme():
+    table = re.search(r"^} known\[\] = \{\n(.*?)^};", (PROJECT / "src/xen/settings.c").read_text(),
+                      re.M | re.S)[1]
+    names = re.findall(r'^    \{ "(\S+)",', table, re.M)
+    page = PAGE.read_text().replace("\\", "")
+    section = re.search(r"^\.SH SETTINGS\n(.*?)^\.SH ", page, re.M | re.S)[1]
+    readme = re.search(r"^## Settings\n(.*?)^## ", (PROJECT / "README.md").read_text(),
+                       re.M | re.S)[1]
+    known = re.findall(r"^\.T[PQ]\n\.B (\S+)$", section, re.M)
+    shown = [name for row in re.findall(r"^\| (`(?:bootorder|etc/).*?) \|", readme, re.M)
+             for name in re.findall(r"`(\S+?)`", row)]
+    assert names
+    assert sorted(known) == sorted(names)
+    assert sorted(shown) == sorted(names)
+
+
+def test_each_command_of_the_monitor_has_an_entry():
+    table = re.search(r"^} commands\[\] = \{\n(.*?)^};", (PROJECT / "src/xen/monitor.c").read_text(),
+                      re.M | re.S)[1]
+    names = re.findall(r'^    \{ "(\w+)",', table, re.M)
+    section = re.search(r'^\.SH "XEN MONITOR"\n(.*?)^\.SH ', PAGE.read_text(), re.M | re.S)[1]
+    assert names
+    assert sorted(re.findall(r"^\.T[PQ]\n\.B (\w+)", section, re.M)) == sorted(names)

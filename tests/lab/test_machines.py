@@ -8,8 +8,6 @@ from lab import Lab, xl_disk
 from pristine import View
 from trial import create, ending, layer_lines, start
 
-pytestmark = pytest.mark.release
-
 KINDS = {
     "4 vCPUs": {"vcpus": 4},
     "memory below maxmem": {"memory": 200, "maxmem": 700},
@@ -31,11 +29,13 @@ def read_all(lab, blob, image, vdev="xvde", backend="phy", **settings):
     return guest
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("kind", KINDS)
 def test_guest_reads_its_disk_and_leaves_no_trace(lab, blob, guest_disk, kind):
     read_all(lab, blob, guest_disk("stream", mib=5), **KINDS[kind])
 
 
+@pytest.mark.release
 def test_disk_with_a_twin_on_ahci_is_read_through_the_pv_backend(lab, blob, guest_disk):
     guest = read_all(lab, blob, guest_disk("stream", mib=5), "xvda", hdtype="ahci")
     assert any(line.startswith("AHCI controller at ") for line in guest.lines())

@@ -10,7 +10,6 @@ from script import FIRST_CD, Log, Script
 from test_cd import el_torito, CATALOG, IMAGE
 from trial import create, ending, start
 
-pytestmark = pytest.mark.pending
 
 BLOCKS = 2000
 CD = FIRST_CD

@@ -10,7 +10,6 @@ from lab import Attaches, xl_disk
 from script import Log, Model, Script, problems
 from trial import create, ending, layer_lines, start
 
-pytestmark = pytest.mark.pending
 
 MIB = 2048                      # sectors
 

@@ -126,8 +126,9 @@ faults_boot(void)
         fail("POST took %llu s", sim_now / SECOND);
     sim_pass(10 * SECOND);
     faults_check_closed("POST");
-    // an empty list is one without disks, and one that is not found too
-    int none = fault->what == FAULT_REQUEST && store.fault_at == 1
+    // an empty list is one without disks, and one that is not found too; the first
+    // request is that of the settings
+    int none = fault->what == FAULT_REQUEST && store.fault_at == 2
                && (fault->how == STORE_EMPTY
                    || (fault->error && !strcmp(fault->error, "ENOENT")));
     if (sim_drive_count < faults_disks && !none && !is_explained())

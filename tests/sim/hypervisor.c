@@ -339,7 +339,9 @@ hvm_op(u32 op, struct xen_hvm_param *param)
         param->value = hv.store_port;
         return 0;
     }
-    fail("parameter %u is not known", param->index);
+    // all others are not the guest's to see
+    check_true(param->index < HVM_NR_PARAMS);
+    return -XEN_EPERM;
 }
 
 static int
@@ -381,6 +383,10 @@ sched_op(u32 op, struct sched_poll *poll)
     if (op == SCHEDOP_yield) {
         hv.yields++;
         sim_idle();
+        return 0;
+    }
+    if (op == SCHEDOP_shutdown) {
+        hv.shutdowns |= 1 << ((struct sched_shutdown *)poll)->reason;
         return 0;
     }
     check_equal(op, SCHEDOP_poll);

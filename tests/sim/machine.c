@@ -5,12 +5,14 @@
 #define _GNU_SOURCE
 #include "sim.h" // sim_now
 
+#include <fnmatch.h>
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #include <stdarg.h>
 #include <sys/mman.h>
 #include <xen/arch-x86/cpuid.h>
 
+#include "e820map.h" // struct e820entry
 #include "fw/paravirt.h" // PF_XEN
 #include "hw/pcidevice.h" // pci_device
 #include "list.h" // hlist_head
@@ -608,6 +610,31 @@ qemu_debug_putc(char c)
 
 // Where the blob's front would end.
 char code32flat_start[1];
+// Keys that are typed: the prompt is a place where no trace may be.
+const char *sim_keys;
+
+int
+get_keystroke_full(int msec)
+{
+    sim_check_clean();
+    sim_pass(100 * MS);
+    u8 key = *sim_keys;
+    if (!key)
+        fail("no more keys");
+    sim_keys++;
+    switch (key) {
+    case SIM_NO_KEY: return -1;
+    case SIM_KEY_UP: return 0x4800;
+    case SIM_KEY_DOWN: return 0x5000;
+    case 0x1b: return 0x011b;
+    case '\n': return 0x1c0d;
+    case '\b': return 0x0e08;
+    }
+    return 0x3000 | key;
+}
+
+struct e820entry e820_list[32];
+int e820_count;
 
 // What output.c needs for other ways out, which are never gone.
 int ScreenAndDebug;
@@ -710,12 +737,13 @@ process_op(struct disk_op_s *op)
 
 // Register a drive.
 static struct sim_drive *
-add_drive(struct drive_s *drive, const char *desc)
+add_drive(struct drive_s *drive, const char *desc, int prio)
 {
     xen_drive_added(drive);
     struct sim_drive *entry = &sim_drives[sim_drive_count++];
     entry->drive = drive;
     entry->cdrom = 0;
+    entry->prio = xen_drive_prio(drive, prio);
     snprintf(entry->desc, sizeof(entry->desc), "%s", desc);
     return entry;
 }
@@ -723,7 +751,45 @@ add_drive(struct drive_s *drive, const char *desc)
 void
 boot_add_hd(struct drive_s *drive, const char *desc, int prio)
 {
-    add_drive(drive, desc);
+    add_drive(drive, desc, prio);
+}
+
+// The boot order, as boot.c reads and searches it.
+static char *order;
+int sim_boot_inits;
+
+void
+boot_init(void)
+{
+    sim_boot_inits++;
+    order = romfile_loadfile("bootorder", NULL);
+}
+
+int
+bootprio_find_name(const char *glob)
+{
+    char line[XENSETTING_VALUE_MAX + 1];
+    const char *next = order;
+    int prio = 0;
+    while (next) {
+        u32 len = strcspn(next, "\n");
+        memcpy(line, next, len);
+        line[len] = 0;
+        prio++;
+        if (!fnmatch(glob, line, 0))
+            return prio;
+        next = next[len] ? next + len + 1 : NULL;
+    }
+    return -1;
+}
+
+char *
+nullTrailingSpace(char *buf)
+{
+    u32 len = strlen(buf);
+    while (len && buf[len - 1] <= ' ')
+        buf[--len] = 0;
+    return buf + strspn(buf, " \t\n");
 }
 
 // Hard disks as boot.c sorts them.
@@ -738,9 +804,10 @@ sim_hard_disk(int n)
             continue;
         for (j = count++; j > 0; j--) {
             struct drive_s *before = sorted[j - 1]->drive;
-            if (before->type < drive->type
+            u32 prio = sim_drives[i].prio, other = sorted[j - 1]->prio;
+            if (other < prio || (other == prio && (before->type < drive->type
                 || (before->type == drive->type
-                    && before->cntl_id <= drive->cntl_id))
+                    && before->cntl_id <= drive->cntl_id))))
                 break;
             sorted[j] = sorted[j - 1];
         }
@@ -753,7 +820,7 @@ sim_hard_disk(int n)
 void
 boot_add_cd(struct drive_s *drive, const char *desc, int prio)
 {
-    struct sim_drive *entry = add_drive(drive, desc);
+    struct sim_drive *entry = add_drive(drive, desc, prio);
     entry->cdrom = 1;
     u8 cdb[16] = { 0 }, buf[CDROM_SECTOR_SIZE];
     struct disk_op_s op = {
@@ -803,6 +870,11 @@ sim_start(void)
     backends_start();
 }
 
+// Variables of the layer and of SeaBIOS (layer.mk).
+extern struct romfile_s *RomfileRoot;
+extern u8 __start_layer_bss[] __attribute__((weak))
+          , __stop_layer_bss[] __attribute__((weak));
+
 void
 sim_stop(void)
 {
@@ -820,6 +892,14 @@ sim_stop(void)
     twins_stop();
     guest_stop();
     free_all();
+    // not by memset(): between them are bytes that the sanitizer guards
+    volatile u8 *byte;
+    for (byte = __start_layer_bss; byte < __stop_layer_bss; byte++)
+        *byte = 0;
+    RomfileRoot = NULL;
+    order = NULL;
+    sim_boot_inits = e820_count = 0;
+    sim_keys = NULL;
     if (window)
         munmap(window, 16 * PAGE);
     window = NULL;

@@ -88,6 +88,13 @@ void guest_stop(void);
 // Say whether a page is one that the layer may grant.
 int sim_is_high_page(void *page);
 
+// Keys that the user types, each after a look for traces; control characters are
+// keys as well.
+#define SIM_NO_KEY   1          // none for a while
+#define SIM_KEY_UP   2
+#define SIM_KEY_DOWN 3
+extern const char *sim_keys;
+
 // Everything that went to the debug port, and whether it holds a text.
 extern char sim_log[1 << 20];
 extern int sim_quiet;           // it is not shown as well
@@ -99,9 +106,13 @@ struct sim_drive {
     struct drive_s *drive;
     char desc[MAXDESCSIZE];
     int cdrom;
+    int prio;                   // as given, -1 for none
 };
 extern struct sim_drive sim_drives[64];
 extern int sim_drive_count;
+
+// How often boot.c has read its romfiles.
+extern int sim_boot_inits;
 
 // Hard disk number n as SeaBIOS sorts them, or null.
 struct drive_s *sim_hard_disk(int n);
@@ -139,6 +150,7 @@ struct sim_hv {
     u32 lose_at;                    // notification that is lost
     u32 notifications;
     u32 yields, polls;              // waits so far
+    u32 shutdowns;                  // a bit for each reason that was given
     int mute;                       // events get lost
     u32 overslept;                  // those for a backend without its event
     u64 time_base;                  // Xen's time is this and sim_now
@@ -224,6 +236,7 @@ enum store_kind { OXENSTORED, CXENSTORED };
 struct sim_store {
     enum store_kind kind;
     const char *readable;   // one more directory that the guest may read
+    const char *writable;   // one more that it may write: then it may try others too
     u32 requests;
     u32 events, event_at;   // watch events so far, and the one that comes late
     u32 watches;            // that are set

@@ -199,7 +199,7 @@ static void
 do_write(struct store_request *request, int fault)
 {
     const char *error = store_refusal(request->path, 1);
-    if (!is_node_of(request->path, own_nodes))
+    if (!is_node_of(request->path, own_nodes) && !store.writable)
         fail("the layer writes %s", request->path);
     if (!error && store.quota && !store_read(request->path)
         && store_nodes() >= store.quota)
@@ -218,9 +218,10 @@ do_rm(struct store_request *request, int fault)
 {
     const char *error = store_refusal(request->path, 1);
     char parent[sizeof(request->path)];
-    if (!strstr(request->path, "/device/vbd/")
-        || !strchr(strstr(request->path, "/device/vbd/") + 12, '/')
-        || is_node_of(request->path, toolstack_nodes))
+    if (!store.writable
+        && (!strstr(request->path, "/device/vbd/")
+            || !strchr(strstr(request->path, "/device/vbd/") + 12, '/')
+            || is_node_of(request->path, toolstack_nodes)))
         fail("the layer removes %s", request->path);
     strcpy(parent, request->path);
     *strrchr(parent, '/') = 0;

@@ -217,7 +217,8 @@ is_writable(const char *path)
     size_t len;
     snprintf(devices, sizeof(devices), "/local/domain/%u/device/vbd/", hv.domid);
     len = strlen(devices);
-    return !strncmp(path, devices, len) && path[len];
+    return (!strncmp(path, devices, len) && path[len])
+           || (store.writable && store_is_below(path, store.writable));
 }
 
 // The nearest node above a path that exists.

@@ -31,10 +31,15 @@ LAYER_FLAGS = -m32 -march=i386 -std=gnu11 $(OPTIMIZE) -g -Wall -ffreestanding -f
 REPLACE = -e 's/^\t(cpuid|rdtsc|wrmsr)$$/\tcall sim_\1/' \
     -e 's/^\tinb %dx, %al$$/\tcall sim_inb/' -e 's/^\toutb %al, %dx$$/\tcall sim_outb/' \
     -e 's/^\tinl %dx, %eax$$/\tcall sim_inl/'
-RENAME = $(foreach name,snprintf printf free,--redefine-sym $(name)=bios_$(name))
+RENAME = $(foreach name,snprintf free,--redefine-sym $(name)=bios_$(name)) \
+    --globalize-symbol=RomfileRoot
 
-# variables of the layer, apart from those of the host's side (test_change.c)
-SECTIONS = --rename-section .data=layer_data --rename-section .bss=layer_bss
+# there is no screen: what is shown there goes to the debug port only
+BIOS_ONLY = --redefine-sym printf=bios_printf
+
+# variables of the layer, apart from those of the host's side (test_change.c, sim_stop())
+LAYER_ONLY = --redefine-sym printf=__dprintf \
+    --rename-section .data=layer_data --rename-section .bss=layer_bss
 
 # $(1) is the directory of the sources, $(2) of the objects
 define compile_bios
@@ -43,6 +48,6 @@ $(OUT)/$(2)/%.o: $(1)/%.c $(wildcard $(LAYER)/*.h)
 	@$$(CC) $$(LAYER_FLAGS) -S -o $$(@:.o=.s) $$<
 	@sed -i -E $$(REPLACE) $$(@:.o=.s)
 	@$$(CC) -m32 -c -o $$@ $$(@:.o=.s)
-	@objcopy $$(RENAME) $(if $(filter $(LAYER),$(1)),$$(SECTIONS)) $$@
+	@objcopy $$(RENAME) $(if $(filter $(LAYER),$(1)),$$(LAYER_ONLY),$$(BIOS_ONLY)) $$@
 endef
 $(eval $(call compile_bios,$(LAYER),xen))
