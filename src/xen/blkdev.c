@@ -33,6 +33,13 @@ xenblk_refuse(struct xendisk_s *disk, const char *why)
 }
 
 int
+xenblk_refuse_number(struct xendisk_s *disk, const char *name)
+{
+    return xenbus_fail(&disk->bus, "no usable number in \"%s\" of its backend"
+                       , (u32)name, 0, 0);
+}
+
+int
 xenblk_check_medium(struct xendisk_s *disk)
 {
     disk->looked_at = rdtscll();
@@ -64,8 +71,7 @@ read_properties(struct xendisk_s *disk)
     int bad = xenstore_read_numbers(disk->bus.backend, names, values
                                     , ARRAY_SIZE(names));
     if (bad && bad < ARRAY_SIZE(names))
-        return xenbus_fail(&disk->bus, "no usable number in \"%s\" of its backend"
-                           , (u32)names[bad - 1], 0, 0);
+        return xenblk_refuse_number(disk, names[bad - 1]);
     u64 sectors = values[0], size = values[1], info = values[2];
     if (size < DISK_SECTOR_SIZE || size > SECTOR_SIZE_MAX || size & (size - 1))
         return xenblk_refuse(disk, "sectors of a size that no BIOS can use");

@@ -75,4 +75,7 @@ int xenblk_check_medium(struct xendisk_s *disk);
 // Say what a disk is not: one line for each. Returns -1.
 int xenblk_refuse(struct xendisk_s *disk, const char *why);
 
+// The same for a node of its backend that should hold a number. `name` is constant.
+int xenblk_refuse_number(struct xendisk_s *disk, const char *name);
+
 #endif // blkdev.h

@@ -36,12 +36,18 @@ open_store(void)
     return xenblk->attached ? 0 : xenstore_open();
 }
 
-// Close the store, unless a disk that is attached will want it open.
-static void
+// Close the store, unless a disk that is attached will want it open. In a domain that
+// has moved meanwhile, forget all that was under way, and return -1.
+static int
 close_store(void)
 {
+    if (xen_platform_moved()) {
+        xenblk_forget_all();
+        return -1;
+    }
     if (!xenblk->attached)
         xenstore_close();
+    return 0;
 }
 
 // Look whether another medium is in a CD drive, unless somebody has just done so.
@@ -54,10 +60,7 @@ look_at_medium(struct xendisk_s *disk)
     if (open_store())
         return -1;
     int ret = xenblk_check_medium(disk);
-    if (xen_platform_moved())
-        xenblk_forget_all();
-    else
-        close_store();
+    close_store();
     return ret;
 }
 
@@ -73,10 +76,7 @@ finish_closes(void)
         if (open_store())
             return;
         xenblk_close(xenblk->disks[i]);
-        if (xen_platform_moved())
-            xenblk_forget_all();
-        else
-            close_store();
+        close_store();
     }
 }
 
@@ -104,14 +104,9 @@ attach_once(struct xendisk_s *disk, struct transfer_s *todo, int write)
         if (ret || !stay)
             xenblk_close(disk);
     }
-    if (xen_platform_moved()) {
-        // What looks done may not be: a save keeps the ring's page as it was
-        // after the answers came, but data pages as they were before.
-        xenblk_forget_all();
-        return -1;
-    }
-    close_store();
-    return ret;
+    // What looks done in a domain that has moved may not be: a save keeps the ring's
+    // page as it was after the answers came, but data pages as they were before.
+    return close_store() ? -1 : ret;
 }
 
 // The same, and once more in a domain that has moved: reading and writing
@@ -209,10 +204,7 @@ xen_close_all(void)
     for (i = 0; i < xenblk->count; i++)
         if (xenblk->disks[i]->attached)
             xenblk_close(xenblk->disks[i]);
-    if (xen_platform_moved())
-        xenblk_forget_all();
-    else
-        xenstore_close();
+    close_store();
     xenblk->busy = 0;
 }
 
@@ -293,7 +285,7 @@ xen_twin_op(struct disk_op_s *op)
     // a sector that is bad, or not there, and a call in a call say nothing of the
     // next read
     if (ret != DISK_RET_EBADTRACK && ret != DISK_RET_ENOTREADY) {
-        xenblk_refuse(disk, "left to its emulated twin");
+        dprintf(1, "xen: %s: left to its emulated twin\n", disk->name);
         xentwin_leave(index);
     }
     return -1;

@@ -262,11 +262,8 @@ flush(struct xendisk_s *disk)
     u64 offered[] = { 0, 0 };
     int i, bad = xenstore_read_numbers(disk->bus.backend, names, offered
                                        , ARRAY_SIZE(names));
-    if (bad) {
-        dprintf(1, "xen: %s: no usable number in \"%s\" of its backend\n"
-                , disk->name, names[bad - 1]);
-        return -1;
-    }
+    if (bad)
+        return xenblk_refuse_number(disk, names[bad - 1]);
     for (i = 0; i < ARRAY_SIZE(names); i++) {
         if (!offered[i])
             continue;

@@ -27,7 +27,7 @@ _Static_assert(__builtin_offsetof(struct blkif_request_indirect, id)
                , "places");
 
 // Request numbers: one for each disk, so that none can starve it, and then those that
-// all share. Together they are less than a ring page holds.
+// all share. A ring page holds a disk's own and all of these.
 #define SHARED 26
 #define REQUESTS (BUILD_MAX_EXTDRIVE + SHARED)
 _Static_assert(SHARED + 1 <= 32, "requests of one disk");

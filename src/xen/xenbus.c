@@ -209,11 +209,11 @@ owned(struct xenbus_s *bus, int frontend, int backend)
     return -1;
 }
 
-// Read the states. After a restore or a migration the backend has another path.
+// The states have been read. After a restore or a migration the backend has another
+// path: then read them there.
 static int
 find_states(struct xenbus_s *bus, int *frontend, int *backend)
 {
-    read_states(bus, frontend, backend);
     if (*backend != XenbusStateUnknown && *backend != NO_STATE)
         return 0;
     if (find_backend(bus))
@@ -226,6 +226,7 @@ int
 xenbus_check_free(struct xenbus_s *bus)
 {
     int frontend, backend;
+    read_states(bus, &frontend, &backend);
     if (find_states(bus, &frontend, &backend))
         return -1;
     if (frontend == XenbusStateInitialising && backend == XenbusStateInitWait)

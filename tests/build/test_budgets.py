@@ -1,6 +1,8 @@
 """What the layer may take: low memory, no memory after POST, no wait without an end."""
 
 import re
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from types import SimpleNamespace
 
 import pytest
@@ -242,3 +244,13 @@ def test_seabios_refuses_memory_after_post(tmp_path):
     result = run("make", cwd=project)
     assert result.returncode != 0
     assert re.search(r"ERROR: \S+ is VARVERIFY32INIT but used from .*(xen_process_op|transfer)", result.stdout)
+
+
+def test_mutations_follow_the_source(monkeypatch):
+    """What `make mutate` breaks by hand is there, once; each then has to be noticed."""
+    monkeypatch.syspath_prepend(PROJECT / "tests/sim")
+    loader = SourceFileLoader("mutate", str(PROJECT / "tests/sim/mutate"))
+    mutate = module_from_spec(spec_from_loader("mutate", loader))
+    loader.exec_module(mutate)
+    found = [mutate.find_file(mutation) for mutation in mutate.MUTATIONS]
+    assert [text for text in found if not (LAYER / text).is_file()] == []

@@ -110,6 +110,7 @@ struct sim_drive {
 };
 extern struct sim_drive sim_drives[64];
 extern int sim_drive_count;
+void boot_init(void);
 
 // How often boot.c has read its romfiles.
 extern int sim_boot_inits;
