@@ -44,9 +44,21 @@ find(struct blkcache_s *cache, u8 disk, u32 chunk)
 int
 blkcache_find(struct blkcache_s *cache, u8 disk, u32 chunk)
 {
-    int i = find(cache, disk, chunk);
-    if (i >= 0)
-        cache->slots[i].stamp = ++cache->stamp;
+    int i = find(cache, disk, chunk), before;
+    cache->used[disk] = ++cache->stamp;
+    if (i < 0)
+        return -1;
+    struct blkslot_s *slot = &cache->slots[i];
+    slot->done = 0;
+    if (!slot->ahead) {
+        slot->stamp = cache->stamp;
+        return i;
+    }
+    slot->ahead = 0;
+    before = find(cache, disk, chunk - 1);
+    if (before >= 0 && cache->share[disk] > 1)
+        // what the other disks have read ahead is of more use
+        cache->slots[before].done = 1;
     return i;
 }
 
@@ -60,6 +72,8 @@ blkcache_take(struct blkcache_s *cache, u32 keep)
         u32 this = cache->stamp - slot->stamp;
         if (slot->holder)
             continue;
+        if (!slot->valid || slot->done)
+            this |= 1u << 31;
         left++;
         if (oldest >= 0 && this <= age)
             continue;
@@ -82,30 +96,64 @@ blkcache_release(struct blkcache_s *cache, u8 disk)
             cache->slots[i].holder = 0;
 }
 
+// Count the disks that are read in turn with one that misses: those that were used
+// since its last miss. It forgets them one by one, since a stripe may be longer
+// than a run.
+static u32
+count_share(struct blkcache_s *cache, u8 disk)
+{
+    u32 share = 0;
+    int i;
+    for (i = 0; i < BUILD_MAX_EXTDRIVE; i++)
+        if (i == disk || (int)(cache->used[i] - cache->missed[disk]) > 0)
+            share++;
+    if (share + 1 < cache->share[disk])
+        share = cache->share[disk] - 1;
+    cache->missed[disk] = cache->stamp;
+    cache->share[disk] = share;
+    return share;
+}
+
 int
-blkcache_plan(struct blkcache_s *cache, u8 disk, u32 chunk, u32 need
+blkcache_plan(struct blkcache_s *cache, u8 disk, u32 *chunk, u32 need
               , u32 chunks)
 {
-    u32 run = cache->start, n;
-    int before = chunk ? find(cache, disk, chunk - 1) : -1;
+    u32 run = cache->start, most = cache->count * 7 / 8, n;
+    u32 share = count_share(cache, disk);
+    // what lies just before stays: a file's next block may be there
+    int before = -1;
+    for (n = 2; n; n--) {
+        int i = find(cache, disk, *chunk - n);
+        if (i >= 0)
+            cache->slots[before = i].stamp = ++cache->stamp;
+    }
+    if (before >= 0 && cache->slots[before].chunk != *chunk - 1) {
+        --*chunk;
+        need++;
+    }
     if (before >= 0 && run < cache->slots[before].run * 2)
         run = cache->slots[before].run * 2;
+    if (run > (most + share - 1) / share)
+        run = (most + share - 1) / share;
     if (run < need)
         run = need;
-    if (run > cache->count * 7 / 8)
-        run = cache->count * 7 / 8;
+    if (run > most)
+        run = most;
     for (n = 1; n < run; n++)
-        if (chunk + n >= chunks || find(cache, disk, chunk + n) >= 0)
+        if (*chunk + n >= chunks || find(cache, disk, *chunk + n) >= 0)
             break;
     return n;
 }
 
 void
-blkcache_enter(struct blkcache_s *cache, int slot, u8 disk, u32 chunk, u8 run)
+blkcache_enter(struct blkcache_s *cache, int slot, u8 disk, u32 chunk, u8 run
+               , u8 ahead)
 {
+    // a run's last chunk goes first: of several disks', all runs' last ones
+    u32 age = ahead * (cache->share[disk] > 1 ? 6 : 2);
     cache->slots[slot] = (struct blkslot_s){
-        .chunk = chunk, .stamp = ++cache->stamp, .disk = disk, .run = run,
-        .valid = 1,
+        .chunk = chunk, .stamp = ++cache->stamp - age, .disk = disk, .run = run,
+        .valid = 1, .ahead = 1,
     };
 }
 

@@ -20,7 +20,7 @@
 struct window_s {
     u8 count;
     u8 slots[BLKCACHE_RUN];
-    s16 failed[BLKCACHE_RUN];
+    s8 failed[BLKCACHE_RUN];
 };
 
 // Chunk, and sector within the chunk, where a transfer goes on; the return
@@ -82,8 +82,11 @@ static int
 window_take(struct xendisk_s *disk, struct window_s *window)
 {
     struct blkcache_s *cache = &xenblk->cache;
-    // more than one only as long as each other disk has one
-    int slot = blkcache_take(cache, window->count ? xenblk->count - 1 : 0);
+    // more than one only as long as each other disk has one, or half are left
+    u32 keep = xenblk->count - 1;
+    if (keep > cache->count / 2)
+        keep = cache->count / 2;
+    int slot = blkcache_take(cache, window->count ? keep : 0);
     if (slot < 0)
         return -1;
     zero_sectors(blkcache_mem(cache, slot), 1 << cache->shift);
@@ -138,7 +141,7 @@ xenblk_read_chunks(struct xendisk_s *disk, u32 chunk, u32 count)
     for (i = 0; i < window.count; i++)
         if (!window.failed[i])
             blkcache_enter(cache, window.slots[i], disk->index, chunk + i
-                           , window.count);
+                           , window.count, i);
     return 0;
 }
 
@@ -205,11 +208,12 @@ xenblk_read_miss(struct xendisk_s *disk, struct transfer_s *todo)
     u32 chunks = ((disk->sectors - 1) >> cache->shift) + 1;
     if (disk->bad_chunk == chunk + 1)
         return read_part(disk, todo);
-    u32 count = blkcache_plan(cache, disk->index, chunk, last - chunk + 1
+    u32 first = chunk;
+    u32 count = blkcache_plan(cache, disk->index, &first, last - chunk + 1
                               , chunks);
     dprintf(3, "xen: %s: reading %u chunks from %u\n"
-            , disk->name, count, chunk);
-    if (xenblk_read_chunks(disk, chunk, count))
+            , disk->name, count, first);
+    if (xenblk_read_chunks(disk, first, count))
         return -1;
     if (blkcache_find(cache, disk->index, chunk) >= 0)
         return 0;
@@ -270,7 +274,7 @@ flush(struct xendisk_s *disk)
     for (i = 0; i < ARRAY_SIZE(names); i++) {
         if (!offered[i])
             continue;
-        s16 failed = 0;
+        s8 failed = 0;
         struct window_s window;
         window.count = 0;
         blkring_queue(&disk->ring, i ? BLKIF_OP_WRITE_BARRIER

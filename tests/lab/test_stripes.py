@@ -6,8 +6,6 @@ from lab import Attaches, xl_disk
 from script import Log, Model, Script, press, problems
 from trial import create, ending, sectors_read, start
 
-pytestmark = pytest.mark.pending
-
 MIB = 2048                      # sectors
 START = 64
 
