@@ -44,8 +44,11 @@ find(struct blkcache_s *cache, u8 disk, u32 chunk)
 int
 blkcache_find(struct blkcache_s *cache, u8 disk, u32 chunk)
 {
-    int i = find(cache, disk, chunk), before;
-    cache->used[disk] = ++cache->stamp;
+    int i, n;
+    cache->stamp++;
+    for (n = 0; n < BUILD_MAX_EXTDRIVE; n++)
+        cache->seen[n] |= 1 << disk;
+    i = find(cache, disk, chunk);
     if (i < 0)
         return -1;
     struct blkslot_s *slot = &cache->slots[i];
@@ -55,10 +58,10 @@ blkcache_find(struct blkcache_s *cache, u8 disk, u32 chunk)
         return i;
     }
     slot->ahead = 0;
-    before = find(cache, disk, chunk - 1);
-    if (before >= 0 && cache->share[disk] > 1)
+    n = find(cache, disk, chunk - 1);
+    if (n >= 0 && cache->share[disk] > 1)
         // what the other disks have read ahead is of more use
-        cache->slots[before].done = 1;
+        cache->slots[n].done = 1;
     return i;
 }
 
@@ -96,22 +99,16 @@ blkcache_release(struct blkcache_s *cache, u8 disk)
             cache->slots[i].holder = 0;
 }
 
-// Count the disks that are read in turn with one that misses: those that were used
-// since its last miss. It forgets them one by one, since a stripe may be longer
-// than a run.
+// Count the disks that are read in turn with one that misses. It forgets one of them,
+// not all: a stripe may be longer than a run.
 static u32
 count_share(struct blkcache_s *cache, u8 disk)
 {
-    u32 share = 0;
-    int i;
-    for (i = 0; i < BUILD_MAX_EXTDRIVE; i++)
-        if (i == disk || (int)(cache->used[i] - cache->missed[disk]) > 0)
-            share++;
-    if (share + 1 < cache->share[disk])
-        share = cache->share[disk] - 1;
-    cache->missed[disk] = cache->stamp;
-    cache->share[disk] = share;
-    return share;
+    u32 others = cache->seen[disk] & ~(1 << disk), share = 1;
+    cache->seen[disk] = others & (others - 1);
+    for (; others; others &= others - 1)
+        share++;
+    return cache->share[disk] = share;
 }
 
 int
@@ -121,18 +118,19 @@ blkcache_plan(struct blkcache_s *cache, u8 disk, u32 *chunk, u32 need
     u32 run = cache->start, most = cache->count * 7 / 8, n;
     u32 share = count_share(cache, disk);
     // what lies just before stays: a file's next block may be there
-    int before = -1;
-    for (n = 2; n; n--) {
-        int i = find(cache, disk, *chunk - n);
-        if (i >= 0)
-            cache->slots[before = i].stamp = ++cache->stamp;
+    int gap = 0;
+    for (n = 0; n < 2; n++) {
+        int i = find(cache, disk, *chunk - 2 + n);
+        if (i < 0)
+            continue;
+        struct blkslot_s *slot = &cache->slots[i];
+        slot->stamp = ++cache->stamp;
+        if (run < slot->run * 2)
+            run = slot->run * 2;
+        gap = 1 - n;
     }
-    if (before >= 0 && cache->slots[before].chunk != *chunk - 1) {
-        --*chunk;
-        need++;
-    }
-    if (before >= 0 && run < cache->slots[before].run * 2)
-        run = cache->slots[before].run * 2;
+    *chunk -= gap;
+    need += gap;
     if (run > (most + share - 1) / share)
         run = (most + share - 1) / share;
     if (run < need)
@@ -150,7 +148,7 @@ blkcache_enter(struct blkcache_s *cache, int slot, u8 disk, u32 chunk, u8 run
                , u8 ahead)
 {
     // a run's last chunk goes first: of several disks', all runs' last ones
-    u32 age = ahead * (cache->share[disk] > 1 ? 6 : 2);
+    u32 age = cache->share[disk] > 1 ? ahead * 6 : ahead * 2;
     cache->slots[slot] = (struct blkslot_s){
         .chunk = chunk, .stamp = ++cache->stamp - age, .disk = disk, .run = run,
         .valid = 1, .ahead = 1,

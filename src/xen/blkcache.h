@@ -32,9 +32,8 @@ struct blkcache_s {
     u32 count;          // slots
     u32 start;          // chunks in the first run of a sequence
     u32 stamp;          // time of the youngest use
-    u32 used[BUILD_MAX_EXTDRIVE];   // time of each disk's last use
-    u32 missed[BUILD_MAX_EXTDRIVE]; // and of its last miss
-    u8 share[BUILD_MAX_EXTDRIVE];   // disks that were read in turn with it
+    u32 seen[BUILD_MAX_EXTDRIVE]; // masks: disks used since this one's last miss
+    u8 share[BUILD_MAX_EXTDRIVE]; // disks that were read in turn at its last miss
     struct blkslot_s slots[BLKCACHE_SLOTS];
 };
 

@@ -233,9 +233,8 @@ take_response(struct blkring_s *ring, struct blkif_response *rsp)
                           , id);
     ring->refused |= refused;
     if (rsp->status != BLKIF_RSP_OKAY) {
-        // known ones are small, and no other may become 0
-        *request->failed = rsp->status == (s8)rsp->status ? rsp->status
-                           : BLKIF_RSP_ERROR;
+        *request->failed = rsp->status == BLKIF_RSP_EOPNOTSUPP
+                           ? BLKIF_RSP_EOPNOTSUPP : BLKIF_RSP_ERROR;
         if (request->numbers > 1)
             ring->indirect = 0; // maybe it does not know them any more
     }
