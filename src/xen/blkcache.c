@@ -75,7 +75,7 @@ blkcache_take(struct blkcache_s *cache, u32 keep)
         u32 this = cache->stamp - slot->stamp;
         if (slot->holder)
             continue;
-        if (!slot->valid || slot->done)
+        if (slot->done)
             this |= 1u << 31;
         left++;
         if (oldest >= 0 && this <= age)
@@ -85,7 +85,7 @@ blkcache_take(struct blkcache_s *cache, u32 keep)
     }
     if (left <= keep)
         return -1;
-    cache->slots[oldest].valid = 0;
+    cache->slots[oldest].valid = cache->slots[oldest].done = 0;
     cache->slots[oldest].stamp = ++cache->stamp;
     return oldest;
 }

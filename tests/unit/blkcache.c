@@ -128,6 +128,8 @@ TEST(cache_takes_empty_slots_before_it_evicts)
     check_equal(blkcache_find(&cache, 1, 9), -1);
     check_equal(count_valid(), BLKCACHE_SLOTS - 1);
     check_equal(blkcache_take(&cache, 0), slot);
+    // a write takes one after the other, and waits for its disk between them
+    check_true(blkcache_take(&cache, 0) != slot);
 }
 
 TEST(cache_drops_one_chunk_or_all)
