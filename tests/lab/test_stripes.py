@@ -7,7 +7,7 @@ from script import Log, Model, Script, press, problems
 from trial import create, ending, sectors_read, start
 
 MIB = 2048                      # sectors
-START = 64
+START = 4 * MIB + 64           # behind what the boot has left in the cache
 
 
 def measure(lab, blob, programs, tmp_path, disks, stripe, mib):
