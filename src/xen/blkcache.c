@@ -44,9 +44,24 @@ find(struct blkcache_s *cache, u8 disk, u32 chunk)
 int
 blkcache_find(struct blkcache_s *cache, u8 disk, u32 chunk)
 {
-    int i = find(cache, disk, chunk);
-    if (i >= 0)
-        cache->slots[i].stamp = ++cache->stamp;
+    int i, n;
+    cache->stamp++;
+    for (n = 0; n < BUILD_MAX_EXTDRIVE; n++)
+        cache->seen[n] |= 1 << disk;
+    i = find(cache, disk, chunk);
+    if (i < 0)
+        return -1;
+    struct blkslot_s *slot = &cache->slots[i];
+    slot->done = 0;
+    if (!slot->ahead) {
+        slot->stamp = cache->stamp;
+        return i;
+    }
+    slot->ahead = 0;
+    n = find(cache, disk, chunk - 1);
+    if (n >= 0 && cache->share[disk] > 1)
+        // what the other disks have read ahead is of more use
+        cache->slots[n].done = 1;
     return i;
 }
 
@@ -60,6 +75,8 @@ blkcache_take(struct blkcache_s *cache, u32 keep)
         u32 this = cache->stamp - slot->stamp;
         if (slot->holder)
             continue;
+        if (slot->done)
+            this |= 1u << 31;
         left++;
         if (oldest >= 0 && this <= age)
             continue;
@@ -68,7 +85,7 @@ blkcache_take(struct blkcache_s *cache, u32 keep)
     }
     if (left <= keep)
         return -1;
-    cache->slots[oldest].valid = 0;
+    cache->slots[oldest].valid = cache->slots[oldest].done = 0;
     cache->slots[oldest].stamp = ++cache->stamp;
     return oldest;
 }
@@ -82,30 +99,59 @@ blkcache_release(struct blkcache_s *cache, u8 disk)
             cache->slots[i].holder = 0;
 }
 
+// Count the disks that are read in turn with one that misses. It forgets one of them,
+// not all: a stripe may be longer than a run.
+static u32
+count_share(struct blkcache_s *cache, u8 disk)
+{
+    u32 others = cache->seen[disk] & ~(1 << disk), share = 1;
+    cache->seen[disk] = others & (others - 1);
+    for (; others; others &= others - 1)
+        share++;
+    return cache->share[disk] = share;
+}
+
 int
-blkcache_plan(struct blkcache_s *cache, u8 disk, u32 chunk, u32 need
+blkcache_plan(struct blkcache_s *cache, u8 disk, u32 *chunk, u32 need
               , u32 chunks)
 {
-    u32 run = cache->start, n;
-    int before = chunk ? find(cache, disk, chunk - 1) : -1;
-    if (before >= 0 && run < cache->slots[before].run * 2)
-        run = cache->slots[before].run * 2;
+    u32 run = cache->start, most = cache->count * 7 / 8, n;
+    u32 share = count_share(cache, disk);
+    // what lies just before stays: a file's next block may be there
+    int gap = 0;
+    for (n = 0; n < 2; n++) {
+        int i = find(cache, disk, *chunk - 2 + n);
+        if (i < 0)
+            continue;
+        struct blkslot_s *slot = &cache->slots[i];
+        slot->stamp = ++cache->stamp;
+        if (run < slot->run * 2)
+            run = slot->run * 2;
+        gap = 1 - n;
+    }
+    *chunk -= gap;
+    need += gap;
+    if (run > (most + share - 1) / share)
+        run = (most + share - 1) / share;
     if (run < need)
         run = need;
-    if (run > cache->count * 7 / 8)
-        run = cache->count * 7 / 8;
+    if (run > most)
+        run = most;
     for (n = 1; n < run; n++)
-        if (chunk + n >= chunks || find(cache, disk, chunk + n) >= 0)
+        if (*chunk + n >= chunks || find(cache, disk, *chunk + n) >= 0)
             break;
     return n;
 }
 
 void
-blkcache_enter(struct blkcache_s *cache, int slot, u8 disk, u32 chunk, u8 run)
+blkcache_enter(struct blkcache_s *cache, int slot, u8 disk, u32 chunk, u8 run
+               , u8 ahead)
 {
+    // a run's last chunk goes first: of several disks', all runs' last ones
+    u32 age = cache->share[disk] > 1 ? ahead * 6 : ahead * 2;
     cache->slots[slot] = (struct blkslot_s){
-        .chunk = chunk, .stamp = ++cache->stamp, .disk = disk, .run = run,
-        .valid = 1,
+        .chunk = chunk, .stamp = ++cache->stamp - age, .disk = disk, .run = run,
+        .valid = 1, .ahead = 1,
     };
 }
 

@@ -16,11 +16,11 @@
  * Requests to the backend, through slots of the cache
  ****************************************************************/
 
-// Slots that are in use for requests under way, and how these ended.
+// What is under way: slots, of which each becomes the status (below 0) of a request
+// for it that fails.
 struct window_s {
     u8 count;
-    u8 slots[BLKCACHE_RUN];
-    s16 failed[BLKCACHE_RUN];
+    s8 slots[BLKCACHE_RUN];
 };
 
 // Chunk, and sector within the chunk, where a transfer goes on; the return
@@ -72,7 +72,6 @@ window_put(struct xendisk_s *disk, struct window_s *window, int slot)
 {
     xenblk->cache.slots[slot].holder = disk->index + 1;
     window->slots[window->count] = slot;
-    window->failed[window->count] = 0;
     return window->count++;
 }
 
@@ -93,15 +92,16 @@ window_take(struct xendisk_s *disk, struct window_s *window)
 // Start what is queued and wait for it. If the ring breaks, the backend may use
 // the slots until the disk is closed.
 static int
-window_wait(struct xendisk_s *disk, struct window_s *window)
+window_wait(struct xendisk_s *disk)
 {
     int i;
     if (!blkring_wait(&disk->ring)) {
         blkcache_release(&xenblk->cache, disk->index);
         return 0;
     }
-    for (i = 0; i < window->count; i++)
-        xenblk->cache.slots[window->slots[i]].valid = 0;
+    for (i = 0; i < BLKCACHE_SLOTS; i++)
+        if (xenblk->cache.slots[i].holder == disk->index + 1)
+            xenblk->cache.slots[i].valid = 0;
     disk->dead = 1;
     return -1;
 }
@@ -130,15 +130,15 @@ xenblk_read_chunks(struct xendisk_s *disk, u32 chunk, u32 count)
         if (blkring_queue(&disk->ring, BLKIF_OP_READ, sector
                           , left < size ? left : size
                           , xenblk_slot_sector(window.slots[i], 0)
-                          , &window.failed[i]))
+                          , &window.slots[i]))
             break;
     }
-    if (window_wait(disk, &window))
+    if (window_wait(disk))
         return -1;
     for (i = 0; i < window.count; i++)
-        if (!window.failed[i])
+        if (window.slots[i] >= 0)
             blkcache_enter(cache, window.slots[i], disk->index, chunk + i
-                           , window.count);
+                           , window.count, i);
     return 0;
 }
 
@@ -157,12 +157,12 @@ read_part(struct xendisk_s *disk, struct transfer_s *todo)
     u8 *mem = xenblk_slot_sector(window.slots[i], offset);
     blkring_queue(&disk->ring, BLKIF_OP_READ, todo->sector - lead
                   , ALIGN(lead + part, unit), mem - lead * BLKRING_SECTOR
-                  , &window.failed[i]);
-    if (window_wait(disk, &window))
+                  , &window.slots[i]);
+    if (window_wait(disk))
         return -1;
-    if (window.failed[i]) {
+    if (window.slots[i] < 0) {
         dprintf(1, "xen: %s: reading %u sectors at %llx failed (%d)\n"
-                , disk->name, part, todo->sector, window.failed[i]);
+                , disk->name, part, todo->sector, window.slots[i]);
         return -1;
     }
     xenblk_copy_sectors(todo->buf, mem, part);
@@ -184,10 +184,10 @@ xenblk_read_signature(struct xendisk_s *disk)
             return xenblk_refuse(disk, "no place in the cache to read it");
     u8 *mem = xenblk_slot_sector(window.slots[i], 0);
     blkring_queue(&disk->ring, BLKIF_OP_READ, 0
-                  , disk->sector_size / BLKRING_SECTOR, mem, &window.failed[i]);
-    if (window_wait(disk, &window))
+                  , disk->sector_size / BLKRING_SECTOR, mem, &window.slots[i]);
+    if (window_wait(disk))
         return -1;
-    if (window.failed[i])
+    if (window.slots[i] < 0)
         xenblk_refuse(disk, "its first sector cannot be read");
     else
         disk->bootable = *(u16*)&mem[510] == MBR_SIGNATURE;
@@ -205,11 +205,12 @@ xenblk_read_miss(struct xendisk_s *disk, struct transfer_s *todo)
     u32 chunks = ((disk->sectors - 1) >> cache->shift) + 1;
     if (disk->bad_chunk == chunk + 1)
         return read_part(disk, todo);
-    u32 count = blkcache_plan(cache, disk->index, chunk, last - chunk + 1
+    u32 first = chunk;
+    u32 count = blkcache_plan(cache, disk->index, &first, last - chunk + 1
                               , chunks);
     dprintf(3, "xen: %s: reading %u chunks from %u\n"
-            , disk->name, count, chunk);
-    if (xenblk_read_chunks(disk, chunk, count))
+            , disk->name, count, first);
+    if (xenblk_read_chunks(disk, first, count))
         return -1;
     if (blkcache_find(cache, disk->index, chunk) >= 0)
         return 0;
@@ -241,13 +242,13 @@ queue_write(struct xendisk_s *disk, struct transfer_s *todo
     u8 *mem = xenblk_slot_sector(window->slots[i], offset - lead);
     if (slot < 0 && size != part) {
         blkring_queue(&disk->ring, BLKIF_OP_READ, todo->sector - lead, size
-                      , mem, &window->failed[i]);
-        if (window_wait(disk, window) || window->failed[i])
+                      , mem, &window->slots[i]);
+        if (window_wait(disk) || window->slots[i] < 0)
             return -1;
     }
     xenblk_copy_sectors(mem + lead * BLKRING_SECTOR, todo->buf, part);
     int ret = blkring_queue(&disk->ring, BLKIF_OP_WRITE, todo->sector - lead
-                            , size, mem, &window->failed[i]);
+                            , size, mem, &window->slots[i]);
     xenblk_advance(todo, part);
     return ret;
 }
@@ -267,13 +268,11 @@ flush(struct xendisk_s *disk)
     for (i = 0; i < ARRAY_SIZE(names); i++) {
         if (!offered[i])
             continue;
-        s16 failed = 0;
-        struct window_s window;
-        window.count = 0;
+        s8 failed = 0;
         blkring_queue(&disk->ring, i ? BLKIF_OP_WRITE_BARRIER
                                      : BLKIF_OP_FLUSH_DISKCACHE
                       , 0, 0, NULL, &failed);
-        if (window_wait(disk, &window))
+        if (window_wait(disk))
             return -1;
         if (!failed)
             return 0;
@@ -298,15 +297,15 @@ write_chunks(struct xendisk_s *disk, struct transfer_s *todo)
     if (ret > 0)
         // the slots are used up: the caller comes again
         ret = 0;
-    if (!window.count || window_wait(disk, &window))
+    if (!window.count || window_wait(disk))
         ret = -1;
     for (i = 0; i < window.count; i++) {
-        if (!window.failed[i] && !ret)
+        if (window.slots[i] >= 0 && !ret)
             continue;
         // the cache may hold what the disk does not
         blkcache_drop(&xenblk->cache, disk->index, first + i);
         dprintf(1, "xen: %s: writing %u KiB at %u failed (%d)\n", disk->name
-                , 1 << xenblk->cache.shift >> 1, first + i, window.failed[i]);
+                , 1 << xenblk->cache.shift >> 1, first + i, window.slots[i]);
         ret = -1;
     }
     return ret;

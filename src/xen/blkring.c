@@ -38,8 +38,8 @@ _Static_assert(SHARED + 1 <= 32, "requests of one disk");
 // An indirect request has its segments in a page of its own, as many as a
 // chunk of the cache has pages. It takes several numbers in a row, and with them
 // their references: for all its pages, and for the one with the segments.
-#define INDIRECT_SEGMENTS 64
-#define INDIRECT_NUMBERS 6
+#define INDIRECT_SEGMENTS 32
+#define INDIRECT_NUMBERS 3
 #define INDIRECT_PAGES (SHARED / INDIRECT_NUMBERS)
 _Static_assert(INDIRECT_SEGMENTS
                < INDIRECT_NUMBERS * BLKIF_MAX_SEGMENTS_PER_REQUEST
@@ -56,7 +56,7 @@ _Static_assert(SEGMENT_REF(REQUESTS - 1, BLKIF_MAX_SEGMENTS_PER_REQUEST) > 32
 
 struct request_s {
     struct blkring_s *ring; // whose it is until its grants have ended, or null
-    s16 *failed;        // where to report a bad status
+    s8 *failed;         // where to report a bad status
     u8 operation;
     u8 numbers;         // that it takes, from its own on; 0: part of another one
     u8 grants;          // that it has
@@ -233,7 +233,8 @@ take_response(struct blkring_s *ring, struct blkif_response *rsp)
                           , id);
     ring->refused |= refused;
     if (rsp->status != BLKIF_RSP_OKAY) {
-        *request->failed = rsp->status;
+        *request->failed = rsp->status == BLKIF_RSP_EOPNOTSUPP
+                           ? BLKIF_RSP_EOPNOTSUPP : BLKIF_RSP_ERROR;
         if (request->numbers > 1)
             ring->indirect = 0; // maybe it does not know them any more
     }
@@ -421,7 +422,7 @@ fill_request(struct blkring_s *ring, int id, u64 sector, u32 count, void *buf)
 
 int
 blkring_queue(struct blkring_s *ring, u8 operation, u64 sector, u32 count
-              , void *buf, s16 *failed)
+              , void *buf, s8 *failed)
 {
     // a flush has no sectors, and is one request all the same
     do {

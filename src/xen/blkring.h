@@ -56,7 +56,7 @@ void blkring_forget(struct blkring_s *ring);
 // it touches are what the backend can see. A failed request sets *failed.
 // Returns 0, or -1 if the ring is broken.
 int blkring_queue(struct blkring_s *ring, u8 operation, u64 sector, u32 count
-                  , void *buf, s16 *failed);
+                  , void *buf, s8 *failed);
 
 // Start what is queued and wait until all of it is done.
 // Returns 0, or -1 with a message if the ring is broken. A failed request is

@@ -20,6 +20,8 @@ BOUNDED = {
     ("blkcache.c", "blkcache_init",
      "while (BLKRING_SECTOR << (cache->shift + 1) <= size / BLKCACHE_SLOTS_MIN)"):
         "the left side doubles",
+    ("blkcache.c", "count_share", "for (; others; others &= others - 1)"):
+        "each round clears a bit",
     ("blkio.c", "xenblk_read_chunks", "while (window.count < count)"):
         "each round fills a place of the window, or leaves",
     ("blkio.c", "write_chunks", "while (todo->count && !ret)"):

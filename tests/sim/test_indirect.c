@@ -25,24 +25,24 @@ read_window(struct backend *be, u32 *indirects)
     return be->requests - requests;
 }
 
-// Chunks have 64 pages here.
+// Chunks have 32 pages here.
 static void
 as_offered(int n)
 {
     static const struct {
         u32 offer, requests_a_chunk, indirects_a_chunk;
     } offers[] = {
-        { 0, 6, 0 }, { 1, 6, 0 }, { 11, 6, 0 },
-        { 12, 6, 5 },       // and the last four pages by a plain one
-        { 32, 2, 2 }, { 63, 2, 1 }, { 64, 1, 1 }, { 256, 1, 1 },
+        { 0, 3, 0 }, { 1, 3, 0 }, { 11, 3, 0 },
+        { 12, 3, 2 },       // and the last eight pages by a plain one
+        { 16, 2, 2 }, { 31, 2, 1 }, { 32, 1, 1 }, { 256, 1, 1 },
     };
     extern u32 LegacyRamSize;
     LegacyRamSize = 2048u << 20;
     u32 indirects, requests;
     requests = read_window(boot_with(offers[n].offer), &indirects);
     // 2 MiB are read first
-    check_equal(requests, 8 * offers[n].requests_a_chunk);
-    check_equal(indirects, 8 * offers[n].indirects_a_chunk);
+    check_equal(requests, 16 * offers[n].requests_a_chunk);
+    check_equal(indirects, 16 * offers[n].indirects_a_chunk);
 }
 
 TEST(indirect_requests_are_as_large_as_offered_and_no_larger_than_a_chunk)
@@ -76,7 +76,7 @@ TEST(indirect_requests_of_chunks_of_any_size_bring_the_right_sectors)
     struct backend *be = sim_disk(51776);
     be->indirect = 20;
     be->sectors = 262144 - 3;
-    LegacyRamSize = 64 << 20;
+    LegacyRamSize = 128 << 20;
     sim_boot();
     u32 i;
     for (i = 0; i < 262144 - 128; i += 5000)
@@ -143,7 +143,7 @@ inner_number(struct backend *be, struct blkif_response *rsp)
     return 1;
 }
 
-// Its six numbers are one request's: only the first can be answered. A plain
+// Its three numbers are one request's: only the first can be answered. A plain
 // request of the same disk has had that number before.
 TEST(indirect_request_is_answered_by_its_first_number_only)
 {
