@@ -1,8 +1,9 @@
 # SeaBIOS with the Xen layer
 #
-#   make              build out/bios-xenpv.bin
+#   make              build out/bios-xenpv.bin (HVM guests) and out/seabios-xenpvh.elf (PVH guests)
 #   make run          boot Linux from a PV disk on a real Xen (DISK=image: your own disk)
 #   make shell        the same Xen with a shell in dom0
+#                     TYPE=pvh: in a PVH guest, which has no device model
 #                     RELEASE=trixie: the Xen and Linux of that Debian, here and for all tests on
 #                     Xen, instead of those of this machine's release
 #   make check        all tests
@@ -11,7 +12,7 @@
 #   make model        the proofs of the attach protocol alone
 #   make matrix       every boot loader in every mode, half an hour; writes docs/boot-matrix.md
 #   make deb          the Debian package, out/seabios-xenpv_VERSION_all.deb
-#   make install      copy the blob and smbios-strings to $(DESTDIR)$(PREFIX)/lib/seabios-xenpv
+#   make install      copy both and smbios-strings to $(DESTDIR)$(PREFIX)/lib/seabios-xenpv
 #   make clean        remove out/ (downloads stay in ~/.cache/seabios-xenpv)
 #
 # This file may be distributed under the terms of the GNU LGPLv3 license.
@@ -23,14 +24,16 @@ VERSION = 0.1
 SEABIOS =
 # Configuration fragment, and further settings: make SETTINGS="CONFIG_DEBUG_LEVEL=8"
 CONFIG = configs/hvm.config
+CONFIG_PVH = configs/pvh.config
 SETTINGS =
 OUT = out
 PREFIX = /usr/local
 
 BLOB = $(OUT)/bios-xenpv.bin
+PVH = $(OUT)/seabios-xenpvh.elf
 TREE = $(OUT)/seabios
 PATCHES = $(sort $(wildcard patches/*.patch))
-LAYER = $(wildcard src/xen/* src/xen/*/*)
+LAYER = $(wildcard src/xen/*.* src/xen/*/*)
 # the files of a tree of one's own: a change there makes a new copy
 ORIGINAL = $(if $(SEABIOS),$(shell find $(SEABIOS) -name .git -prune -o -type f -print 2>/dev/null))
 
@@ -38,14 +41,21 @@ ORIGINAL = $(if $(SEABIOS),$(shell find $(SEABIOS) -name .git -prune -o -type f 
 JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 
 # array-bounds: false alarms, which SeaBIOS itself turns off since 1.16.3
-BUILD_SEABIOS = +$(MAKE) --no-print-directory -C $(TREE) $(JOBS) \
-    OUT=out/ PYTHON="python3 -B" CC="$(CC) -Wno-array-bounds" EXTRAVERSION=-xenpv-$(VERSION)
+BUILD_SEABIOS = +$(MAKE) --no-print-directory -C $(TREE) $(JOBS) OUT=$(BUILD)/ \
+    KCONFIG_CONFIG=$(abspath $(TREE))/$(CONFIGURATION) PYTHON="python3 -B" \
+    CC="$(CC) -Wno-array-bounds" EXTRAVERSION=-xenpv-$(VERSION)
 
-all: $(BLOB)
+# which of the two builds in the tree: the directory of its objects, its configuration
+BUILD = out
+CONFIGURATION = .config
+$(PVH) $(TREE)/.config-pvh: BUILD = out-pvh
+$(PVH) $(TREE)/.config-pvh: CONFIGURATION = .config-pvh
+
+all: $(BLOB) $(PVH)
 
 .PHONY: all run shell bench matrix check check-host check-build check-seabios check-guests \
-    check-lab check-releases check-slow check-series check-pending check-fresh model coverage \
-    mutate fuzz install deb clean FORCE
+    check-lab check-releases check-slow check-pvh check-series check-pending check-fresh \
+    pvh-boots model coverage mutate fuzz install deb clean FORCE
 .DELETE_ON_ERROR:
 
 
@@ -58,6 +68,16 @@ $(BLOB): $(TREE)/.config $(LAYER) | packages-build
 $(TREE)/.config: $(TREE)/.patched Kconfig.xen $(CONFIG) $(OUT)/settings
 	cat $(CONFIG) $(OUT)/settings >$@
 	$(BUILD_SEABIOS) olddefconfig
+
+$(TREE)/.config-pvh: $(TREE)/.patched Kconfig.xen $(CONFIG_PVH) $(OUT)/settings
+	cat $(CONFIG_PVH) $(OUT)/settings >$@
+	$(BUILD_SEABIOS) olddefconfig
+
+# The firmware of PVH guests: an entry of its own around the second build's image
+$(PVH): $(TREE)/.config-pvh $(LAYER) | packages-build
+	$(BUILD_SEABIOS)
+	$(MAKE) --no-print-directory -C src/xen/pvh IMAGES=$(abspath $(TREE))/out-pvh
+	install -m 644 $(TREE)/out-pvh/pvh.elf $@
 
 # A patched copy of SeaBIOS. The layer is linked in, so that a change there needs no new copy.
 $(TREE)/.patched: $(OUT)/origin $(ORIGINAL) $(PATCHES) scripts/copy-seabios | packages-build
@@ -88,11 +108,17 @@ packages-%: FORCE
 run shell check-guests check-lab check-releases check-slow check-series check-pending: \
     export BIOS = $(abspath $(BLOB))
 
-run: $(BLOB) | packages-lab
-	@tests/lab/run $(DISK)
+# TYPE: hvm or pvh
+TYPE = hvm
+FIRMWARE_hvm = $(BLOB)
+FIRMWARE_pvh = $(PVH)
+FIRMWARE = $(or $(FIRMWARE_$(TYPE)),$(error TYPE=$(TYPE): hvm or pvh))
 
-shell: $(BLOB) | packages-lab
-	@tests/lab/run --shell $(DISK)
+run: $(BLOB) $(PVH) | packages-lab
+	@tests/lab/run --bios $(FIRMWARE) $(DISK)
+
+shell: $(BLOB) $(PVH) | packages-lab
+	@tests/lab/run --shell --bios $(FIRMWARE) $(DISK)
 
 
 ################ Tests: each part leaves JUnit XML in out/results/PART
@@ -128,11 +154,11 @@ check-guests: $(BLOB) | packages-lab
 	$(PYTEST) -n 2 tests/guests
 
 # The blob on a real Xen: two labs at a time, each has one CPU
-check-lab: $(BLOB) | packages-lab
+check-lab: $(BLOB) $(PVH) | packages-lab
 	$(PYTEST) -n 2 --dist loadfile -m "not slow and not pending" tests/lab
 
 # Some of that on the Xen of the other Debian releases, what is marked with `release`
-check-releases: $(BLOB) | packages-lab
+check-releases: $(BLOB) $(PVH) | packages-lab
 	status=0; for release in `/usr/bin/python3 -B tests/lab/releases.py`; do \
 	    export RELEASE=$$release; $(PYTEST:pytest.xml=$$release.xml) -n 2 --dist loadfile \
 	        -m "release and not slow and not pending" tests/lab || status=1; done; exit $$status
@@ -153,8 +179,18 @@ fuzz: $(BLOB) | packages-host
 	$(MAKE) -C tests/fuzz fuzz TREE=$(abspath $(TREE)) TIME=$(TIME)
 
 # What takes minutes there; not a part of `check`
-check-slow: $(BLOB) | packages-lab
+check-slow: $(BLOB) $(PVH) | packages-lab
 	$(PYTEST) -m "slow and not pending" tests/lab
+
+# The tests that are not of a device model with the firmware of PVH guests, about 10 minutes
+check-pvh: $(PVH) | packages-lab
+	BIOS=$(abspath $(PVH)) $(PYTEST) -n 2 --dist loadfile -m "not slow and not pending and not hvm" tests/lab
+
+# BOOTS boots of each form of Linux in PVH guests, with and without a wait for a key before; what
+# is kept of a failure is in out/boots
+BOOTS = 300
+pvh-boots: $(PVH) | packages-lab
+	@tests/lab/pvh_boots.py $(BOOTS)
 
 # The series of patches: on all releases of SEABIOS=tree of git, too; the layer boots after each one
 check-series: $(BLOB) | packages-build packages-lab
@@ -179,13 +215,17 @@ bench: | packages-build packages-lab packages-bench
 
 ################ Other
 
-install: $(BLOB)
-	install -D -m 644 $(BLOB) $(DESTDIR)$(PREFIX)/lib/seabios-xenpv/bios-xenpv.bin
+install: $(BLOB) $(PVH)
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/seabios-xenpv $(BLOB) $(PVH)
 	install -m 755 scripts/smbios-strings $(DESTDIR)$(PREFIX)/lib/seabios-xenpv
 	@echo
 	@echo 'For the HVM guests that are to boot from PV disks, in xl.cfg:'
 	@echo '    bios = "seabios"'
 	@echo '    bios_path_override = "$(PREFIX)/lib/seabios-xenpv/bios-xenpv.bin"'
+	@echo
+	@echo 'For PVH guests:'
+	@echo '    type = "pvh"'
+	@echo '    kernel = "$(PREFIX)/lib/seabios-xenpv/seabios-xenpvh.elf"'
 
 # The Debian package, built in a copy of what it is made of
 SOURCES = Makefile Kconfig.xen configs patches scripts src debian docs/seabios-xenpv.7 \

@@ -33,6 +33,9 @@ GUEST = {
     "vga": "none", "vkb_device": 0, "vnc": 0, "sdl": 0, "usb": 0, "serial": "none",
     "on_poweroff": "destroy", "on_reboot": "destroy", "on_crash": "preserve",
 }
+# What of this belongs to a device model, which a PVH guest has not
+DEVICE_MODEL = ["bios", "vga", "vkb_device", "vnc", "sdl", "usb", "serial"]
+LOW_MEMORY = (HERE / "low_memory.py").read_bytes()
 
 
 class CommandError(LabError):
@@ -227,12 +230,12 @@ class Lab:
         """Create a guest with xl.
 
         disks: see xl_disk(). bios: a file of the host to be used as BIOS blob, default is the
-        dom0's stock SeaBIOS. paused: it stands before its first instruction. settings: xl.cfg, on
-        top of GUEST.
+        dom0's stock SeaBIOS; an ELF file is the firmware of a PVH guest. paused: it stands before
+        its first instruction. settings: xl.cfg, on top of GUEST.
         """
         name = settings.setdefault("name", f"guest{next(self.numbers)}")
         if bios:
-            settings["bios_path_override"] = self.blob(bios)
+            settings.update(firmware(self.blob(bios), bios))
         path = self.put(f"{name}.cfg", guest_config(disks, **settings).encode())
         position = self.log.end()
         try:
@@ -240,7 +243,8 @@ class Lab:
         except CommandError as error:
             log = self.run(f"tail -n 30 /var/log/xen/qemu-dm-{name}.log 2>/dev/null || true")
             raise CommandError(f"{error}--- device model\n{log}") from error
-        return Guest(self, name, int(self.run(f"xl domid {name}")), position)
+        return Guest(self, name, int(self.run(f"xl domid {name}")), position,
+                     settings.get("type") == "pvh")
 
     def blob(self, path):
         """Put a BIOS blob of the host into dom0 if it is not there yet; returns its path."""
@@ -269,17 +273,26 @@ class Attaches:
         return sum(seen.count(path) // 2 for path in self.paths)
 
 
+def firmware(place, path):
+    """The settings for a firmware of the host that is at a place in dom0."""
+    if pathlib.Path(path).read_bytes()[:4] == b"\x7fELF":
+        return {"type": "pvh", "kernel": place}
+    return {"bios_path_override": place}
+
+
 def guest_config(disks, **settings):
     """The text of an xl.cfg file: GUEST, the settings and the disks."""
     settings = {**GUEST, **settings, "disk": list(disks)}
+    if settings["type"] == "pvh":
+        settings = {name: value for name, value in settings.items() if name not in DEVICE_MODEL}
     return "".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items())
 
 
 class Guest:
     """A guest that was created with Lab.create()."""
 
-    def __init__(self, lab, name, domid, position):
-        self.lab, self.name, self.domid = lab, name, domid
+    def __init__(self, lab, name, domid, position, pvh=False):
+        self.lab, self.name, self.domid, self.pvh = lab, name, domid, pvh
         self.begin = self.position = position   # in the hypervisor's log
 
     def pause(self):
@@ -306,13 +319,24 @@ class Guest:
         return match
 
     def skip_menu(self, timeout=60):
-        """Press a key when the BIOS waits 2.5 s for a choice of its boot menu."""
+        """Press a key when the BIOS waits 2.5 s for a choice of its boot menu.
+
+        In a PVH guest the wait takes its time: to press a key there takes as long.
+        """
         self.wait_line("Press .* for boot menu", timeout)
-        self.press("spc")
+        if not self.pvh:
+            self.press("spc")
 
     def press(self, key_name):
-        """Press a key of the emulated keyboard (a name of QEMU's, as spc or ret)."""
-        self.lab.run(f"xl qemu-monitor-command {self.domid} 'sendkey {key_name}'")
+        """Press a key (a name of QEMU's, as spc or ret)."""
+        if self.pvh:
+            self.lab.run(f"python3 - {self.domid} key {key_name}", stdin=LOW_MEMORY)
+        else:
+            self.lab.run(f"xl qemu-monitor-command {self.domid} 'sendkey {key_name}'")
+
+    def screen(self):
+        """The text screen of a PVH guest."""
+        return self.lab.run(f"python3 - {self.domid} screen", stdin=LOW_MEMORY)
 
     def frontend(self, vdev):
         """The frontend's directory of a VBD in xenstore, {name: value}."""
@@ -329,8 +353,9 @@ class Guest:
         disk in dom0, as blkback forgets its count with each attach. emulated are those of the
         guest's emulated disks; where it is not 0, blkback's number may include some of them.
         """
-        names, counts = (self.lab.run(f"xl qemu-monitor-command {self.domid} 'info {what}'")
-                         for what in ("block", "blockstats"))
+        names, counts = ("", "") if self.pvh else (
+            self.lab.run(f"xl qemu-monitor-command {self.domid} 'info {what}'")
+            for what in ("block", "blockstats"))
         names = re.findall(r"^(\S+?)(?: \(#block\d+\))?: ", names, re.M)
         counts = re.findall(r"rd_operations=(\d+) wr_operations=(\d+)", counts)
         device_model = {name: tuple(map(int, pair)) for name, pair in zip(names, counts)}

@@ -22,7 +22,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 PACKAGES = ["grub-pc-bin", "grub-common", "syslinux", "syslinux-common", "extlinux", "isolinux",
             "genisoimage", "memtest86+", "ipxe"]
 LEGACY = RELEASES["bookworm"]       # the last release whose package grub-legacy has a GRUB in it
-GRUB_MODULES = [*images.GRUB_MODULES, "linux16", "multiboot2", "chain", "cmostest"]
+GRUB_MODULES = [*images.GRUB_MODULES, "multiboot2", "chain", "cmostest"]
 
 # The kernel says all it has to say: a reset of a frontend is a debug message.
 LINUX = "console=hvc0 earlyprintk=xen,keep mitigations=off nokaslr ignore_loglevel lab.uuid="

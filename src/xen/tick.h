@@ -1,0 +1,11 @@
+// The clock of a PVH guest.
+//
+// This file may be distributed under the terms of the GNU LGPLv3 license.
+#ifndef __XEN_TICK_H
+#define __XEN_TICK_H
+
+// Start to count ticks, and read Xen's wall clock. POST only, after
+// xen_platform_init(). Does nothing on another machine.
+void xentick_setup(void);
+
+#endif // tick.h
