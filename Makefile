@@ -53,7 +53,7 @@ $(PVH) $(TREE)/.config-pvh: CONFIGURATION = .config-pvh
 
 all: $(BLOB) $(PVH)
 
-.PHONY: all run shell bench matrix check check-host check-build check-seabios check-guests \
+.PHONY: all run shell bench matrix check check-host check-build check-guests \
     check-lab check-releases check-slow check-pvh check-series check-pending check-fresh \
     pvh-boots model coverage mutate fuzz install deb clean FORCE
 .DELETE_ON_ERROR:
@@ -129,7 +129,7 @@ PYTEST = mkdir -p $(OUT); /usr/bin/python3 -B -m pytest -q -rs --tb=short -p no:
 
 check: | packages-build packages-host packages-lab
 	+@MAKE="$(MAKE)" tests/check $(RESULTS) \
-	    check-host check-build check-seabios check-guests check-lab check-releases
+	    check-host check-build check-guests check-lab check-releases
 
 # The layer's own code on this machine, without Xen
 check-host: $(BLOB) | packages-host
@@ -141,13 +141,9 @@ check-host: $(BLOB) | packages-host
 model: | packages-host
 	tests/model/check $(abspath $(OUT))/unit/model $(RESULTS)/$@
 
-# This Makefile, with the default SeaBIOS
+# This Makefile with the default SeaBIOS, the patches and the layer on that of several releases
 check-build: | packages-build packages-lab
-	$(PYTEST) tests/build/test_make.py tests/build/test_budgets.py tests/build/test_manual.py
-
-# The patches and the layer on the SeaBIOS of several Debian releases
-check-seabios: | packages-build packages-lab
-	$(PYTEST) tests/build/test_seabios.py tests/build/test_patches.py
+	$(PYTEST) -n 2 --dist loadfile tests/build
 
 # The blob in QEMU without Xen
 check-guests: $(BLOB) | packages-lab

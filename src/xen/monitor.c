@@ -266,8 +266,8 @@ monitor_disks(char *args)
                 , (u32)value[2], (u32)value[3]);
         if (disk->bus.error && has_row()) {
             printf("  ");
-            printf(disk->bus.error, disk->bus.values[0], disk->bus.values[1]
-                   , disk->bus.values[2]);
+            printf(disk->bus.error, disk->bus.details[0], disk->bus.details[1]
+                   , disk->bus.details[2]);
             printf("\n");
         }
         const char *error = xenbus_find_error(&disk->bus);

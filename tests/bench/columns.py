@@ -34,14 +34,17 @@ class Column:
 
 
 PVH = {"type": "pvh"}
+AHCI = {"hdtype": "ahci"}
 COLUMNS = [
     Column("closed", "this layer, closed", "closed"),
+    Column("twin", "this layer, closed, IDE disk", "closed", first="xvda"),
+    Column("twin ahci", "this layer, closed, AHCI disk", "closed", first="hda", settings=AHCI),
     Column("closed qdisk", "this layer, closed, qdisk", "closed", backend="qdisk"),
     Column("sticky", "this layer, sticky", "sticky"),
     Column("sticky qdisk", "this layer, sticky, qdisk", "sticky", backend="qdisk"),
     Column("ide", "SeaBIOS, IDE by PIO", "stock", first="hda"),
     Column("dma", "SeaBIOS, IDE by DMA", "dma", first="hda"),
-    Column("ahci", "SeaBIOS, AHCI", "stock", first="hda", settings={"hdtype": "ahci"}),
+    Column("ahci", "SeaBIOS, AHCI", "stock", first="hda", settings=AHCI),
     Column("pvh", "GRUB in PVH", first="xvda", settings=PVH),
     Column("pvh qdisk", "GRUB in PVH, qdisk", first="xvda", backend="qdisk", settings=PVH),
     Column("linux", "Linux's blkfront", settings=PVH),

@@ -63,6 +63,13 @@ From SeaBIOS's first line to the kernel's entry, GRUB with 60 MiB of kernel and 
 above, and messages to xenstored (here the one in C, whose log counts them).
 
 """,
+"attach": """
+## What an attach costs
+
+Milliseconds of an int13 that reads one sector at random, which is an attach, a read and a close; and the
+requests to xenstored of one, of which two or three are looks at the backend's state, by the store's log.
+
+""",
 "fills": """
 ## Forms of requests
 
@@ -107,11 +114,21 @@ ends the BIOS's wait for its boot menu. IDE by PIO was stopped after {limit} s: 
 would have taken at the speed that it had.
 
 """,
+"twins": """
+## Disks that are emulated as well
+
+Seconds from the start of the boot sector to the kernel's entry, GRUB with 60 MiB of kernel and initrd, and how
+often the emulated disk was read meanwhile. The other half is with a GRUB that saves its environment first:
+what it writes to is read from the emulated disk from then on.
+
+{twins}
+
+""",
 "post": """
 ## POST
 
 Seconds from SeaBIOS's first line to the offer of its boot menu, by number of disks. libxl emulates
-four IDE and six AHCI disks at most.
+four IDE and six AHCI disks at most. Where one disk is silent, its storage answers nothing.
 
 """,
 "together": """
@@ -137,6 +154,9 @@ memory for its cache, and never more than 4 MiB.
 - Real hardware, real disks, and more than one CPU.
 """,
 }
+
+# How the rows of a section begin, where that is not its own name: "" are all.
+ROWS_OF = {"goals": ("",), "twins": ("load grub 60", "load saved 60")}
 
 BOOT = ("exits", "device model", "hypercalls", "event channel", "store requests", "attaches")
 
@@ -280,6 +300,28 @@ def loads(results):
                     [(row, measure) for row, _, _ in rows for measure in ("kernel", "init")])
 
 
+def twins(results):
+    """How long disks with a twin take to load, in times of what one without takes."""
+    least = median(results, "load grub 60", "closed", "loading")
+    parts = []
+    for row, when in (("load grub 60", "as it is"), ("load saved 60", "with a saved environment")):
+        ratios_of = [f"{BY_NAME[name].title} {median(results, row, name, 'loading') / least:.3g}"
+                     for name in results[row] if values(results, row, name, "loading")]
+        parts.append(f"{when}: {', '.join(ratios_of)}")
+    return f"In times of what *closed* takes without one; {'; '.join(parts)}."
+
+
+def post(results):
+    """The tables of POST."""
+    import rows
+    return measures(results, ["s", "1 disk", "4 disks", "16 disks", "4 disks, one silent"],
+                    [(f"post {which}", "post") for which in ("1", "4", "16", "4 silent")]) \
+        + "\nCounted, of *closed*, as of a boot above:\n\n" \
+        + table([["disks", *BOOT], *[[name, *[spread(values(results, "post counts", "closed",
+                                                           f"{name} {what}")) for what in BOOT]]
+                                     for name in rows.POSTS]])
+
+
 def counts(results, row, numbers, measure, what):
     """A table with a column for each number of disks or guests."""
     return measures(results, ["s", *[f"{count} {what}" for count in numbers]],
@@ -305,32 +347,82 @@ def text_of(results):
     words = {**facts, **facts["blobs"], "limit": rows.LIMIT,
              "ovmf": paragraph(f"- OVMF: {OVMF}", "  "),
              "packages": paragraph(f"- {packages}.", "  "),
-             "profile": paragraph(least_time(results)),
+             "profile": paragraph(least_time(results)) if is_complete(results, "profile") else "",
+             "twins": paragraph(twins(results)) if is_complete(results, "twins") else "",
              "calls": paragraph(
                  f"Calls of a row of sequential reads: {calls(rows.SEQUENTIAL)}; of another row: "
                  f"{calls(rows.RANDOM)}; fewer of many sectors.")}
     tables = {
-        "goals": goals(results), "int13": int13(results),
-        "counts": counted(results),
-        "boot": measures(results, ["", *BOOT], [("boot", what) for what in BOOT]),
-        "fills": measures(results, ["ms", *rows.FORMS], [("fills", name) for name in rows.FORMS]),
-        "testspeed": measures(results, ["", "32 MiB: MiB/s", "small blocks: MiB/s",
-                                        "first to last: s"],
-                              [("testspeed", name) for name in ("big", "small", "first to last")]),
-        "profile": measures(results, ["ms", *KINDS], [("profile", kind) for kind in KINDS]),
-        "load": loads(results), "post": counts(results, "post", (1, 4, 16), "post", "disks"),
-        "together": counts(results, "together", (1, 4, 8), "all", "guests"),
-        "memory": measures(results, ["MiB", "of 128", "of 512"],
-                           [("memory 128", "usable"), ("memory 512", "usable")]),
-        "end": "",
+        "goals": goals, "int13": int13, "counts": counted,
+        "boot": lambda _: measures(results, ["", *BOOT], [("boot", what) for what in BOOT]),
+        "attach": lambda _: measures(results, ["", "oxenstored: ms", "xenstored in C: ms",
+                                               "store requests"],
+                                     [("attach", what)
+                                      for what in ("oxenstored", "xenstored", "requests")]),
+        "fills": lambda _: measures(results, ["ms", *rows.FORMS],
+                                    [("fills", name) for name in rows.FORMS]),
+        "testspeed": lambda _: measures(results, ["", "32 MiB: MiB/s", "small blocks: MiB/s",
+                                                  "first to last: s"],
+                                        [("testspeed", name)
+                                         for name in ("big", "small", "first to last")]),
+        "profile": lambda _: measures(results, ["ms", *KINDS], [("profile", kind) for kind in KINDS]),
+        "load": loads,
+        "twins": lambda _: measures(results, ["", "s", "emulated reads", "saved: s",
+                                              "saved: emulated reads"],
+                                    [(f"load {what} 60", measure) for what in ("grub", "saved")
+                                     for measure in ("loading", "emulated reads")]),
+        "post": post,
+        "together": lambda _: counts(results, "together", (1, 4, 8), "all", "guests"),
+        "memory": lambda _: measures(results, ["MiB", "of 128", "of 512"],
+                                     [("memory 128", "usable"), ("memory 512", "usable")]),
+        "end": lambda _: "",
     }
-    return HEAD.format(**words) + "".join(
-        section.format(**words) + tables[name] for name, section in SECTIONS.items())
+    return {"head": HEAD.format(**words),
+            **{name: section.format(**words) + tables[name](results)
+               for name, section in SECTIONS.items() if is_complete(results, name)}}
+
+
+def is_complete(results, section):
+    """Whether there are all results of a section."""
+    import rows
+    names = ROWS_OF.get(section, (section,))
+    return all(len(results.get(row.name, {}).get(column.name, {"values": ()})["values"]) > repetition
+               for row, column, repetition in rows.jobs() if row.name.startswith(names))
+
+
+def heading(section):
+    """The line that a section begins with."""
+    return SECTIONS[section].strip().splitlines()[0]
+
+
+def parts_of(text):
+    """A page's sections: {heading: text}; the part before the first one has none."""
+    parts, line = {}, ""
+    for piece in text.splitlines(keepends=True):
+        if piece.startswith("## "):
+            line = piece.strip()
+        parts[line] = parts.get(line, "") + piece
+    return parts
 
 
 def write(docs, results):
-    """Write the page and the plots, and print the page."""
-    text = text_of(results)
-    (docs / "benchmarks.md").write_text(text)
-    plots.write(docs, results, median)
+    """Write the page and the plots, and print the page.
+
+    Where results of some sections are missing, the other ones take their places in the page as it
+    is, and say of which day and blob they are.
+    """
+    path, sections = docs / "benchmarks.md", text_of(results)
+    head = sections.pop("head")
+    if "goals" in sections:
+        plots.write(docs, results, median)
+        text = head + "".join(sections.values())
+    else:
+        old = parts_of(path.read_text())
+        note = "\n*Measured on {date}, blob {blobs[closed]}...*\n".format(**results["facts"])
+        new = {heading(name): part.lstrip("\n") + note
+               for name, part in sections.items() if name != "end"}
+        order = ["", *map(heading, SECTIONS)]
+        text = "\n".join({**old, **new}[line].rstrip("\n") + "\n" for line in order
+                         if line in old or line in new)
+    path.write_text(text)
     print(text)

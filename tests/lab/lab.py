@@ -21,11 +21,15 @@ import re
 import shlex
 import tempfile
 import time
+import warnings
 
 import machine
 from debian import HERE, LabError, key
 
 BLOB = HERE.parent.parent / "out" / "bios-xenpv.bin"
+# Seconds without a line, after which a guest's machine is looked at.
+SILENCE = 20
+KEYS = (HERE / "keys.py").read_bytes()
 
 # What a guest gets unless its settings say otherwise.
 GUEST = {
@@ -206,6 +210,36 @@ class Lab:
 
     # Xen
 
+    def registers(self):
+        """Where the machine's CPU is, and its timer."""
+        text = "\n".join(self.machine.qmp.call("human-monitor-command", {"command-line": line})
+                         for line in ("info registers", "info lapic"))
+        return " ".join(re.findall(r"RIP=\w+|HLT=\d|initial_count.*", text))
+
+    def wake(self):
+        """Give dom0 something to do. If the log goes on then, the machine had missed a timer."""
+        registers, end = self.registers(), self.log.end()
+        self.run("true")
+        time.sleep(1)
+        if self.log.end() != end:
+            warnings.warn(f"the lab's machine had stopped: {registers}")
+
+    def what_stopped(self):
+        """Where the machine, Xen and the last guest are, for a message."""
+        found = [self.registers()]
+        end = self.log.end()
+        try:
+            found.append(self.run("xl list", 20))
+            time.sleep(3)
+            found += ["and then:", *(text for _, text in self.log.lines(end))][:10]
+            end = self.log.end()
+            self.run("for key in v e; do xl debug-keys $key; sleep 0.5; done", 20)
+            found += [text for _, text in self.log.lines(end)
+                      if re.search(r"VMCB|exit|v_?intr|R[IS]P|RFLAGS|Polling|CS:", text, re.I)]
+        except LabError as error:
+            found.append(str(error))
+        return "\n".join(found)
+
     def xenstore(self, path):
         """What is below a directory in xenstore: {path relative to it: value}."""
         tree = {}
@@ -314,9 +348,20 @@ class Guest:
 
         Lines before it are passed over; "^" is where the line begins after Xen's "(d1) ".
         """
-        match, self.position = self.lab.log.wait(
-            pattern, timeout, self.position, f"(d{self.domid}) ")
-        return match
+        deadline = time.monotonic() + timeout
+        while True:
+            end = self.lab.log.end()
+            try:
+                match, self.position = self.lab.log.wait(
+                    pattern, min(SILENCE, deadline - time.monotonic()), self.position,
+                    f"(d{self.domid}) ")
+                return match
+            except LabError:
+                if time.monotonic() > deadline:
+                    raise LabError(f"no line {pattern!r} of guest {self.domid} in {timeout} s\n"
+                                   f"{self.lab.log.tail()}\n{self.lab.what_stopped()}") from None
+            if self.lab.log.end() == end:
+                self.lab.wake()
 
     def skip_menu(self, timeout=60):
         """Press a key when the BIOS waits 2.5 s for a choice of its boot menu.
@@ -337,6 +382,10 @@ class Guest:
     def screen(self):
         """The text screen of a PVH guest."""
         return self.lab.run(f"python3 - {self.domid} screen", stdin=LOW_MEMORY)
+
+    def press_all(self, key_names):
+        """Press many keys, one by one, in less time."""
+        self.lab.run(f"python3 - {self.domid} {' '.join(key_names)}", stdin=KEYS)
 
     def frontend(self, vdev):
         """The frontend's directory of a VBD in xenstore, {name: value}."""

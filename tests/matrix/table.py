@@ -66,6 +66,8 @@ ABSENT = """
 - LILO: no longer in Debian. It ends as GRUB legacy does, with the reset of the floppy drive and
   Linux's 16-bit code.
 - Linux before 3.2, which cannot reset a frontend: no longer in Debian.
+- FreeDOS with JEMMEX: no DOS is packaged in Debian. `tests/guests/vm86.asm` calls int13 out of
+  virtual-8086 mode as EMM386 and JEMMEX make DOS do (`tests/lab/test_vm86.py`).
 - iPXE from the network and its own driver for Xen's network: the lab's guests have no network.
 """
 
