@@ -168,6 +168,8 @@ xenblk_attach(struct xendisk_s *disk, u32 limit)
     disk->attached = 1;
     xenblk->attached++;
     disk->attaches++;
+    // code that stays after POST has to name it, or it would go with POST's data
+    bus->class = &xenblk_class;
     snprintf(bus->values[0], sizeof(bus->values[0]), "%u", disk->ring.ref);
     snprintf(bus->values[1], sizeof(bus->values[1]), "%u", disk->ring.port);
     strtcpy(bus->values[2], XEN_IO_PROTO_ABI_X86_32, sizeof(bus->values[2]));

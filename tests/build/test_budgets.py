@@ -251,6 +251,16 @@ def test_no_memory_is_taken_after_post(built):
     assert any(takes.match(name) for name in reached(graph, "probe_disk")), "nothing is seen"
 
 
+def test_what_devices_point_to_stays_after_post(built):
+    """A constant that only POST's code names goes with that code; a device's class must not."""
+    symbols = {name: int(value, 16) for value, name in re.findall(
+        r"^(\w+) \w (\w+)$", must("nm", built.out / "rom.o"), re.M)}
+    classes = {name: value for name, value in symbols.items() if name.endswith("_class")}
+    assert "xenblk_class" in classes
+    gone = range(symbols["code32init_start"], symbols["code32init_end"])
+    assert [name for name, value in classes.items() if value in gone] == []
+
+
 def test_seabios_refuses_memory_after_post(tmp_path):
     """The check that SeaBIOS's build makes: an int13 that allocates stops it."""
     project = copy_project(tmp_path / "project")
