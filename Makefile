@@ -44,7 +44,7 @@ BUILD_SEABIOS = +$(MAKE) --no-print-directory -C $(TREE) $(JOBS) \
 all: $(BLOB)
 
 .PHONY: all run shell bench matrix check check-host check-build check-guests \
-    check-lab check-releases check-slow check-series check-pending check-fresh model coverage \
+    check-lab check-releases check-slow check-series check-fresh model coverage \
     mutate fuzz install deb clean FORCE
 .DELETE_ON_ERROR:
 
@@ -85,7 +85,7 @@ packages-%: FORCE
 ################ Running it
 
 # the blob for tests/lab and tests/guests
-run shell check-guests check-lab check-releases check-slow check-series check-pending: \
+run shell check-guests check-lab check-releases check-slow check-series: \
     export BIOS = $(abspath $(BLOB))
 
 run: $(BLOB) | packages-lab
@@ -125,13 +125,13 @@ check-guests: $(BLOB) | packages-lab
 
 # The blob on a real Xen: two labs at a time, each has one CPU
 check-lab: $(BLOB) | packages-lab
-	$(PYTEST) -n 2 --dist loadfile -m "not slow and not pending" tests/lab
+	$(PYTEST) -n 2 --dist loadfile -m "not slow" tests/lab
 
 # Some of that on the Xen of the other Debian releases, what is marked with `release`
 check-releases: $(BLOB) | packages-lab
 	status=0; for release in `/usr/bin/python3 -B tests/lab/releases.py`; do \
 	    export RELEASE=$$release; $(PYTEST:pytest.xml=$$release.xml) -n 2 --dist loadfile \
-	        -m "release and not slow and not pending" tests/lab || status=1; done; exit $$status
+	        -m "release and not slow" tests/lab || status=1; done; exit $$status
 
 # What the host tests reach of the layer; a break of it in a hundred ways; new inputs
 coverage: $(BLOB) | packages-host
@@ -150,15 +150,11 @@ fuzz: $(BLOB) | packages-host
 
 # What takes minutes there; not a part of `check`
 check-slow: $(BLOB) | packages-lab
-	$(PYTEST) -m "slow and not pending" tests/lab
+	$(PYTEST) -m slow tests/lab
 
 # The series of patches: on all releases of SEABIOS=tree of git, too; the layer boots after each one
 check-series: $(BLOB) | packages-build packages-lab
 	$(PYTEST) tests/build/test_patches.py tests/lab/test_series.py
-
-# Tests of what an open issue has to make true; those of tests/sim are in tests/sim/pending
-check-pending: $(BLOB) | packages-lab
-	$(PYTEST) -m pending tests/lab
 
 # `make run` on new minimal systems of each release, from nothing; not a part of `check`
 check-fresh: | packages-lab
