@@ -54,7 +54,7 @@ $(PVH) $(TREE)/.config-pvh: CONFIGURATION = .config-pvh
 all: $(BLOB) $(PVH)
 
 .PHONY: all run shell bench matrix check check-host check-build check-guests \
-    check-lab check-releases check-slow check-pvh check-series check-pending check-fresh \
+    check-lab check-releases check-slow check-pvh check-series check-fresh \
     pvh-boots model coverage mutate fuzz install deb clean FORCE
 .DELETE_ON_ERROR:
 
@@ -105,7 +105,7 @@ packages-%: FORCE
 ################ Running it
 
 # the blob for tests/lab and tests/guests
-run shell check-guests check-lab check-releases check-slow check-series check-pending: \
+run shell check-guests check-lab check-releases check-slow check-series: \
     export BIOS = $(abspath $(BLOB))
 
 # TYPE: hvm or pvh
@@ -151,13 +151,13 @@ check-guests: $(BLOB) | packages-lab
 
 # The blob on a real Xen: two labs at a time, each has one CPU
 check-lab: $(BLOB) $(PVH) | packages-lab
-	$(PYTEST) -n 2 --dist loadfile -m "not slow and not pending" tests/lab
+	$(PYTEST) -n 2 --dist loadfile -m "not slow" tests/lab
 
 # Some of that on the Xen of the other Debian releases, what is marked with `release`
 check-releases: $(BLOB) $(PVH) | packages-lab
 	status=0; for release in `/usr/bin/python3 -B tests/lab/releases.py`; do \
 	    export RELEASE=$$release; $(PYTEST:pytest.xml=$$release.xml) -n 2 --dist loadfile \
-	        -m "release and not slow and not pending" tests/lab || status=1; done; exit $$status
+	        -m "release and not slow" tests/lab || status=1; done; exit $$status
 
 # What the host tests reach of the layer; a break of it in a hundred ways; new inputs
 coverage: $(BLOB) | packages-host
@@ -176,11 +176,11 @@ fuzz: $(BLOB) | packages-host
 
 # What takes minutes there; not a part of `check`
 check-slow: $(BLOB) $(PVH) | packages-lab
-	$(PYTEST) -m "slow and not pending" tests/lab
+	$(PYTEST) -m "slow" tests/lab
 
 # The tests that are not of a device model with the firmware of PVH guests, about 10 minutes
 check-pvh: $(PVH) | packages-lab
-	BIOS=$(abspath $(PVH)) $(PYTEST) -n 2 --dist loadfile -m "not slow and not pending and not hvm" tests/lab
+	BIOS=$(abspath $(PVH)) $(PYTEST) -n 2 --dist loadfile -m "not slow and not hvm" tests/lab
 
 # BOOTS boots of each form of Linux in PVH guests, with and without a wait for a key before; what
 # is kept of a failure is in out/boots
@@ -191,10 +191,6 @@ pvh-boots: $(PVH) | packages-lab
 # The series of patches: on all releases of SEABIOS=tree of git, too; the layer boots after each one
 check-series: $(BLOB) | packages-build packages-lab
 	$(PYTEST) tests/build/test_patches.py tests/lab/test_series.py
-
-# Tests of what an open issue has to make true; those of tests/sim are in tests/sim/pending
-check-pending: $(BLOB) | packages-lab
-	$(PYTEST) -m pending tests/lab
 
 # `make run` on new minimal systems of each release, from nothing; not a part of `check`
 check-fresh: | packages-lab

@@ -10,7 +10,6 @@ from columns import BY_NAME                     # noqa: E402
 
 # The layer in blue, the rest in other colours.
 COLOURS = {"closed": "#08519c", "sticky": "#3182bd", "closed qdisk": "#6baed6",
-           "twin": "#41b6c4", "twin ahci": "#7fcdbb",
            "sticky qdisk": "#9ecae1", "ahci": "#d95f02", "dma": "#e6a300", "ide": "#a50f15",
            "linux": "#238b45", "pvh": "#756bb1", "pvh qdisk": "#bcbddc", "linux qdisk": "#74c476"}
 SIZES = (1, 8, 64, 127)

@@ -108,7 +108,9 @@ class Lab:
 
     def clean(self):
         """Destroy all guests and unplug all disks."""
-        self.run("xl list | awk 'NR > 2 { print $2 }' | xargs -r -n 1 xl destroy")
+        # one may come to its end by itself meanwhile
+        self.run("xl list | awk 'NR > 2 { print $2 }' | while read domid; do "
+                 "xl destroy $domid || ! xl list $domid || exit; done")
         for device in list(self.images):
             self.detach(device)
 
