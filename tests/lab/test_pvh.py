@@ -67,7 +67,7 @@ def test_grub_boots_linux_in_a_machine_without_a_device_model(lab, pvh, grub_lin
     guest.wait_line("^LAB: GRUB starts Linux$", 120)
     guest.wait_line(r"LAB: booted from /dev/xvde1 \(vbd-51776\), ext4, \d+ files, test data right",
                     120)
-    assert lab.run("pgrep -f qemu-system || true") == ""
+    assert lab.run("pgrep -a -f '[q]emu-system' || true") == ""
     text = "\n".join(guest.lines())
     assert re.search(r"CPU Mhz=\d+ \(Xen\)", text)
     assert "Using pmtimer" not in text

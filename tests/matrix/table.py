@@ -47,6 +47,7 @@ MODES = """
   without int13, and a few more that no loader here needs.
 - *no E820*, *no EC00*, *no floppy*, *no idle*: *sticky* without this one hint.
 - *no hint*: *sticky* without these four. It shows that the test sees a disk that is left attached.
+- *pvh*: *closed*, in a PVH guest: `out/seabios-xenpvh.elf`, and no device model.
 
 Beside the memory map, no loader here needs EC00 or the reset of the floppy drive; without it they
 catch all that end in 16-bit code.
@@ -140,6 +141,8 @@ def notes(loaders, results):
             if cell and cell["wrong"]:
                 text += paragraph(
                     f"- {loader.name}, {column}: **wrong**: {'; '.join(cell['wrong'])}.", "  ")
+        if loader.not_pvh:
+            text += paragraph(f"- {loader.name}: not run in PVH: {loader.not_pvh}.", "  ")
         if loader.name in NOTES:
             text += paragraph(f"- {loader.name}: {NOTES[loader.name]}", "  ")
     return text
