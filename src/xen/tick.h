@@ -4,7 +4,12 @@
 #ifndef __XEN_TICK_H
 #define __XEN_TICK_H
 
-// Start to count ticks, and read Xen's wall clock. POST only, after
+#include "types.h" // u16
+
+// TSC ticks of a microsecond.
+extern u16 XenTscMhz;
+
+// Start to count ticks, and read Xen's clock. POST only, after
 // xen_platform_init(). Does nothing on another machine.
 void xentick_setup(void);
 

@@ -12,6 +12,7 @@ from project import PROJECT, copy_project, must, run
 
 LAYER = PROJECT / "src/xen"
 
+FILE_LIMIT = 450            # lines
 STATIC_LIMIT = 264          # the list of emulated drives takes 256
 DRIVE_LIMIT = 64        # bytes of low memory for each disk; SeaBIOS's own drivers take 40 and more
 
@@ -62,19 +63,23 @@ BOUNDED = {
         "counts",
     ("monitor.c", "read_line", "for (;;)"):
         "waits for a key each time, until that is Enter",
-    ("monitor.c", "cut_word", "while (*text && *text != 0)"):
+    ("monitor.c", "monitor_cut_word", "while (*text && *text != 0)"):
         "to the end of a text",
-    ("monitor.c", "cut_word", "while (*text == 0)"):
+    ("monitor.c", "monitor_cut_word", "while (*text == 0)"):
         "to the end of a text",
-    ("monitor.c", "monitor_ls",
+    ("moncmd.c", "monitor_ls",
      "for (; name - monitor->names < len && !monitor->quit; name += strlen(name) + 1)"):
         "to the end of a copy of a reply that has a NUL behind it",
-    ("monitor.c", "monitor_speed",
+    ("moncmd.c", "monitor_speed",
      "while (done < SPEED_SIZE && done / drive->blksize + blocks <= drive->sectors)"):
         "each round reads more, or leaves",
-    ("monitor.c", "monitor_ports", "while (++status.port < PORTS_MAX && ret != -XEN_EINVAL)"):
+    ("moncmd.c", "monitor_help", "for (command = monitor_commands; command->name; command++)"):
+        "a constant list",
+    ("monitor.c", "run_line", "for (command = monitor_commands; command->name; command++)"):
+        "a constant list",
+    ("moncmd.c", "monitor_ports", "while (++status.port < PORTS_MAX && ret != -XEN_EINVAL)"):
         "counts",
-    ("monitor.c", "monitor_settings", "while ((setting = xensettings_next(setting)))"):
+    ("moncmd.c", "monitor_settings", "while ((setting = xensettings_next(setting)))"):
         "SeaBIOS's list of romfiles",
     ("monitor.c", "xen_monitor", "while (!monitor->done)"):
         "until the user goes on",
@@ -120,6 +125,12 @@ BOUNDED = {
         "a constant text",
     ("blkring.c", "blkring_open", "while (!xengrant_is_free(ring->ref) && --tries)"):
         "as often as there are disks",
+    ("xenbus.c", "switch_state", "for (; what != NODES_STAY && names[count]; count++)"):
+        "a constant list",
+    ("xenbus.c", "remove_others", "for (other = bus->class->others; *other; other++)"):
+        "a constant list",
+    ("xenbus.c", "has_our_ring", "for (i = 0; bus->class->nodes[i]; i++)"):
+        "a constant list",
     ("xenbus.c", "xenbus_find_error",
      "while (strlen(backend) > strlen(middle) && memcmp(backend, middle, strlen(middle)))"):
         "to the end of a copy of the path",
@@ -184,6 +195,13 @@ def test_loop_without_an_end_is_found(old, new):
 def test_loop_that_counts_is_left_alone():
     text = GOOD.replace("for (;;)", "for (i = 0; i < count; i++)")
     assert endless(text.replace("xenwait_step(wait)", "*other")) == []
+
+
+################ Size
+
+def test_files_are_short():
+    assert [path.name for path in sorted(LAYER.rglob("*.[ch]"))
+            if len(path.read_text().splitlines()) > FILE_LIMIT] == []
 
 
 ################ Memory
