@@ -91,14 +91,12 @@ BOUNDED = {
         "each round is a day of what has passed since the last call",
     ("tick.c", "wait_us", "while ((left = end - rdtscll()) > 0)"):
         "int15 86: the caller has asked to wait for so long, by the TSC",
-    ("tick.c", "clock_seconds", "for (; (s64)(now - at) >= len; at += len)"):
+    ("date.c", "clock_seconds", "for (; (s64)(now - at) >= len; at += len)"):
         "each round is a second of what has passed since the last call",
-    ("tick.c", "clock_read_date", "for (year = 1970; days >= days_of_year(year); year++)"):
+    ("date.c", "clock_read_date", "for (year = 1970; days >= days_of_year(year); year++)"):
         "32 bits of seconds end in 2106",
-    ("tick.c", "clock_read_date", "for (month = 1; days >= days_of_month(year, month); month++)"):
+    ("date.c", "clock_read_date", "for (month = 1; days >= days_of_month(year, month); month++)"):
         "the days are those of one year",
-    ("tick.c", "wall_clock", "for (; ns >= 1000000000; ns -= 1000000000)"):
-        "each round is a second since Xen was started",
     ("settings.c", "xensettings_next", "while ((file = romfile_findprefix(\"\", file)))"):
         "SeaBIOS's list of romfiles",
     ("settings.c", "take_text", "while (to < len && text[to] != 0)"):
