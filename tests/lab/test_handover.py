@@ -235,8 +235,8 @@ LEFT_OUT = {
     "marker port": ("session.c", ("xen_hypercall2(__HYPERVISOR_event_channel_op, EVTCHNOP_close, "
                                    "(u32)&close);"), "",
                     r"SEEN port [3-9]: unbound", r"event channel [3-9] of domain \d+: \["),
-    "ring-ref": ("xenbus.c", "{ ring_ref_node }, { port_node }, { protocol_node },",
-                 "{ port_node }, { port_node }, { protocol_node },",
+    "ring-ref": ("xenbus.c", "what == NODES_WRITE ? bus->values[count] : NULL",
+                 "what == NODES_WRITE || !count ? bus->values[count] : NULL",
                  "SEEN device/vbd/VBD/ring-ref = 511", "ring-ref"),
     "last two states": ("blkdev.c", "return xenbus_release(&disk->bus);", "return 0;",
                         "is not free: frontend 6, backend 6", r'/51776/state: "6"'),
