@@ -4,8 +4,13 @@
 #ifndef __XEN_TICK_H
 #define __XEN_TICK_H
 
+#include "types.h" // u8
+
 // Start to count ticks, and read Xen's wall clock. POST only, after
 // xen_platform_init(). Does nothing on another machine.
 void xentick_setup(void);
+
+// The timer will interrupt a program.
+extern u8 XenTickArmed;
 
 #endif // tick.h

@@ -1,0 +1,105 @@
+"""A guest's PV console, as somebody sees it who has `xl console` in a terminal.
+
+    terminal = Terminal(guest)
+    terminal.wait("boot menu")
+    terminal.type(ESC)
+    print(terminal.text())
+
+The bytes go through a serial port of dom0's machine; pyte is the terminal.
+"""
+
+import itertools
+import socket
+import time
+
+import pyte
+
+from lab import LabError
+
+ESC, ENTER, UP, DOWN, RIGHT, LEFT, F12 = "\x1b", "\r", "\x1b[A", "\x1b[B", "\x1b[C", "\x1b[D", \
+    "\x1b[24~"
+ROWS, COLS = 25, 80
+NUMBERS = itertools.count()
+
+
+class Terminal:
+    """A terminal with `xl console` of a guest. `raw` is all that has come (bytes)."""
+
+    def __init__(self, guest, rows=ROWS):
+        lab, name = guest.lab, f"terminal{next(NUMBERS)}"
+        self.guest, self.name, self.raw = guest, name, b""
+        self.screen = pyte.HistoryScreen(COLS, rows, history=10000)
+        self.stream = pyte.ByteStream(self.screen)
+        path = f"{lab.log.path.parent}/{name}"
+        lab.machine.qmp.call("chardev-add", {"id": name, "backend": {"type": "socket", "data": {
+            "addr": {"type": "unix", "data": {"path": path}}, "server": True, "wait": False}}})
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(path)
+        lab.machine.qmp.call("device_add", {"driver": "virtserialport", "chardev": name,
+                                            "name": name, "id": name})
+        port = lab.run(f"until grep -ls '^{name}$' /sys/class/virtio-ports/*/name; do "
+                       "sleep 0.05; done", 10).split("/")[-2]
+        self.port = f"/dev/{port}"
+        # without a terminal of its own it takes no input
+        command = ["xl", "console", "-t", "pv", str(guest.domid)]
+        self.pid = lab.spawn(f'exec python3 -c "import pty; pty.spawn({command})" '
+                             f"<>{self.port} >&0")
+
+    def close(self):
+        """End `xl console`, and unplug the port."""
+        lab = self.guest.lab
+        lab.run(f"kill {self.pid} 2>/dev/null; while [ -d /proc/{self.pid} ]; do sleep 0.05; done")
+        lab.machine.qmp.call("device_del", {"id": self.name})
+        lab.run(f"while [ -e /sys/class/virtio-ports/{self.port[5:]} ]; do sleep 0.05; done")
+        self.socket.close()
+        lab.machine.qmp.call("chardev-remove", {"id": self.name})
+
+    def receive(self, seconds):
+        """Take what comes within a time. Returns whether that was something."""
+        self.socket.settimeout(seconds)
+        try:
+            data = self.socket.recv(65536)
+        except TimeoutError:
+            return False
+        self.raw += data
+        self.stream.feed(data)
+        return bool(data)
+
+    def settle(self, seconds=1):
+        """Take what comes, until nothing has for a time."""
+        while self.receive(seconds):
+            pass
+
+    def text(self):
+        """The screen's lines, without blanks at their ends."""
+        return "\n".join(line.rstrip() for line in self.screen.display)
+
+    def everything(self):
+        """The same, with the lines that have been scrolled out before."""
+        old = ["".join(line[col].data for col in range(COLS)).rstrip()
+               for line in self.screen.history.top]
+        return "\n".join([*old, self.text()])
+
+    def wait(self, text, timeout=60):
+        """Wait until a text is on the screen, or until a function of the screen says yes."""
+        shown = text if callable(text) else lambda: text in self.text()
+        deadline = time.monotonic() + timeout
+        while not shown():
+            left = deadline - time.monotonic()
+            if left < 0:
+                raise LabError(f"not on the terminal of guest {self.guest.domid} in {timeout} s: "
+                               f"{text!r}\n{self.text()}\n{self.raw[-500:]}")
+            self.receive(min(left, 1))
+
+    def type(self, keys):
+        """Type keys: text, or what a terminal sends for others."""
+        self.socket.settimeout(60)
+        self.socket.sendall(keys.encode())
+
+    def line_of(self, text):
+        """The number of the line that has a text, and its cells."""
+        for row, line in enumerate(self.screen.display):
+            if text in line:
+                begin = line.index(text)
+                return row, [self.screen.buffer[row][begin + at] for at in range(len(text))]
+        raise LabError(f"{text!r} is not on the screen\n{self.text()}")
