@@ -63,6 +63,14 @@ put_number(u8 number)
 
 static void put_cell(u16 cell);
 
+// Say whether a character needs no other colour; a blank has but the background's.
+static int
+is_coloured(u16 cell)
+{
+    u8 other = mirror->attr ^ cell >> 8;
+    return (u8)cell == ' ' ? !(other & 0x70) : !other;
+}
+
 // Move the terminal's cursor.
 static void
 put_cursor(u8 row, u8 col)
@@ -70,7 +78,7 @@ put_cursor(u8 row, u8 col)
     u8 from = mirror->row == row && mirror->col <= col ? mirror->col : UNKNOWN;
     if (col - from <= GAP)
         // over a few characters of this colour
-        while (from < col && mirror->sent[row][from] >> 8 == mirror->attr)
+        while (from < col && is_coloured(mirror->sent[row][from]))
             from++;
     if (from == col) {
         while (mirror->col < col)
@@ -121,7 +129,8 @@ static void
 put_cell(u16 cell)
 {
     u16 code = cp437_to_unicode(cell);
-    put_attr(cell >> 8);
+    if (!is_coloured(cell))
+        put_attr(cell >> 8);
     if (code < 0x80) {
         mirror->text[mirror->len++] = code;
     } else if (code < 0x800) {
