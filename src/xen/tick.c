@@ -17,6 +17,7 @@
 #include "biosvar.h" // GET_LOW
 #include "bregs.h" // struct bregs
 #include "config.h" // CONFIG_XEN_PVH
+#include "date.h" // xendate_setup
 #include "output.h" // dprintf
 #include "stacks.h" // call16_int
 #include "string.h" // memset
@@ -25,7 +26,6 @@
 #include "x86.h" // rdtscll
 #include "platform.h" // xen_tsc_khz
 #include "tick.h" // xentick_setup
-#include "wait.h" // xen_system_time
 #include "xenpv.h" // xentick_poll
 
 // Registers of the local APIC in x2APIC mode (Intel SDM 3A, table "Local APIC
@@ -59,15 +59,12 @@
 #define WAIT_US           20000
 #define CONTROL_WAITS     50
 
-// TSC ticks of a BIOS tick, and of a microsecond.
+// TSC ticks of a BIOS tick.
 u32 XenTickLen VARFSEG;
 u16 XenTscMhz VARFSEG;
 
 // When the next tick is due (TSC).
 u64 XenTickDue VARLOW;
-// Seconds since 1970 at the time XenClockTsc.
-u32 XenClockSec VARLOW;
-u64 XenClockTsc VARLOW;
 // The timer is armed; a program may have it armed; polls for a key, and waits so far.
 u8 XenTickArmed VARLOW, XenTickFree VARLOW, XenTickPolls VARLOW;
 u8 XenTickWaits VARLOW;
@@ -323,132 +320,8 @@ xentick_15(struct bregs *regs)
 
 
 /****************************************************************
- * Date and time
- ****************************************************************/
-
-#define DAY 86400
-
-static u8
-to_bcd(u32 value)
-{
-    return value / 10 << 4 | value % 10;
-}
-
-static u32
-from_bcd(u8 value)
-{
-    return (value >> 4) * 10 + (value & 15);
-}
-
-static u32
-days_of_year(u32 year)
-{
-    return year % 4 || (!(year % 100) && year % 400) ? 365 : 366;
-}
-
-static u32
-days_of_month(u32 year, u32 month)
-{
-    if (month == 2)
-        return days_of_year(year) - 337;
-    return 30 + ((month + month / 8) & 1);
-}
-
-// Seconds since 1970.
-static u32
-clock_seconds(void)
-{
-    u64 now = rdtscll(), at = GET_LOW(XenClockTsc);
-    s64 len = (u64)GET_GLOBAL(XenTscMhz) * 1000000;
-    u32 sec = GET_LOW(XenClockSec);
-    for (; (s64)(now - at) >= len; at += len)
-        sec++;
-    SET_LOW(XenClockTsc, at);
-    SET_LOW(XenClockSec, sec);
-    return sec;
-}
-
-static void
-clock_read_time(struct bregs *regs)
-{
-    u32 sec = clock_seconds() % DAY;
-    regs->ch = regs->al = to_bcd(sec / 3600);
-    regs->cl = to_bcd(sec / 60 % 60);
-    regs->dh = to_bcd(sec % 60);
-    regs->dl = 0;
-}
-
-static void
-clock_set_time(struct bregs *regs)
-{
-    u32 sec = clock_seconds();
-    SET_LOW(XenClockSec, sec - sec % DAY + from_bcd(regs->ch) * 3600
-            + from_bcd(regs->cl) * 60 + from_bcd(regs->dh));
-}
-
-static void
-clock_read_date(struct bregs *regs)
-{
-    u32 days = clock_seconds() / DAY, year, month;
-    for (year = 1970; days >= days_of_year(year); year++)
-        days -= days_of_year(year);
-    for (month = 1; days >= days_of_month(year, month); month++)
-        days -= days_of_month(year, month);
-    regs->ch = regs->al = to_bcd(year / 100);
-    regs->cl = to_bcd(year % 100);
-    regs->dh = to_bcd(month);
-    regs->dl = to_bcd(days + 1);
-}
-
-static void
-clock_set_date(struct bregs *regs)
-{
-    u32 year, month, days = from_bcd(regs->dl) - 1;
-    u32 to = from_bcd(regs->ch) * 100 + from_bcd(regs->cl);
-    for (year = 1970; year < to; year++)
-        days += days_of_year(year);
-    for (month = 1; month < from_bcd(regs->dh); month++)
-        days += days_of_month(to, month);
-    SET_LOW(XenClockSec, days * DAY + clock_seconds() % DAY);
-}
-
-int
-xentick_1a(struct bregs *regs)
-{
-    if (!CONFIG_XEN_PVH)
-        return 0;
-    xenterm_poll();
-    if (regs->ah < 2 || regs->ah > 5)
-        return 0;
-    switch (regs->ah) {
-    case 2: clock_read_time(regs); break;
-    case 3: clock_set_time(regs); break;
-    case 4: clock_read_date(regs); break;
-    case 5: clock_set_date(regs); break;
-    }
-    regs->ah = 0;
-    set_success(regs);
-    return 1;
-}
-
-
-/****************************************************************
  * Setup
  ****************************************************************/
-
-// Xen's wall clock in seconds since 1970, or 0 if it cannot be read.
-static u32
-wall_clock(void)
-{
-    if (xen_platform_map_page(XENMAPSPACE_shared_info, xen_info))
-        return 0;
-    // the time when Xen's own clock was 0, and that clock
-    u32 sec = xen_read_once(xen_info->wc_sec);
-    u64 ns = xen_system_time();
-    for (; ns >= 1000000000; ns -= 1000000000)
-        sec++;
-    return sec;
-}
 
 void
 xentick_setup(void)
@@ -456,15 +329,12 @@ xentick_setup(void)
     ASSERT32FLAT();
     if (!CONFIG_XEN_PVH)
         return;
-    u32 tsc_khz = xen_tsc_khz(), wall_sec = wall_clock();
-    u64 now = rdtscll();
+    u32 tsc_khz = xen_tsc_khz(), sec = xendate_setup();
     XenTscMhz = DIV_ROUND_CLOSEST(tsc_khz, 1000);
     // 54.9254 ms
     XenTickLen = tsc_khz * 54 + tsc_khz / 1000 * 9254 / 10;
-    XenTickDue = now + XenTickLen;
-    XenClockTsc = now;
-    XenClockSec = wall_sec;
-    SET_BDA(timer_counter, ticks_from_ms(wall_sec % DAY * 1000) % TICKS_PER_DAY);
+    XenTickDue = rdtscll() + XenTickLen;
+    SET_BDA(timer_counter, ticks_from_ms(sec % XENDATE_DAY * 1000) % TICKS_PER_DAY);
     SET_IVT(0x08, FUNC16(entry_08));
     SET_IVT(TICK_VECTOR, FUNC16(entry_70));
 }

@@ -6,7 +6,10 @@
 
 #include "types.h" // u8
 
-// Start to count ticks, and read Xen's wall clock. POST only, after
+// TSC ticks of a microsecond.
+extern u16 XenTscMhz;
+
+// Start to count ticks, and read Xen's clock. POST only, after
 // xen_platform_init(). Does nothing on another machine.
 void xentick_setup(void);
 

@@ -160,11 +160,11 @@ u32 xen_control32(u32 unused);
 // A program has asked for a key in vain.
 void xentick_nokey(void);
 
-// To be called at the entry of int13; of int15 and int1a, where it returns 1 if
-// it has answered the call.
+// To be called at the entry of int13; of int15 and int1a (date.c), where it returns 1
+// if it has answered the call.
 void xentick_13(void);
 int xentick_15(struct bregs *regs);
-int xentick_1a(struct bregs *regs);
+int xendate_1a(struct bregs *regs);
 
 // terminal.c: the PV console, through sercon
 

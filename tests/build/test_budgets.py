@@ -12,6 +12,7 @@ from project import PROJECT, copy_project, must, run
 
 LAYER = PROJECT / "src/xen"
 
+FILE_LIMIT = 450            # lines
 STATIC_LIMIT = 264          # the list of emulated drives takes 256
 DRIVE_LIMIT = 64        # bytes of low memory for each disk; SeaBIOS's own drivers take 40 and more
 
@@ -62,22 +63,42 @@ BOUNDED = {
         "counts",
     ("monitor.c", "read_line", "for (;;)"):
         "waits for a key each time, until that is Enter",
-    ("monitor.c", "cut_word", "while (*text && *text != 0)"):
+    ("monitor.c", "monitor_cut_word", "while (*text && *text != 0)"):
         "to the end of a text",
-    ("monitor.c", "cut_word", "while (*text == 0)"):
+    ("monitor.c", "monitor_cut_word", "while (*text == 0)"):
         "to the end of a text",
-    ("monitor.c", "monitor_ls",
+    ("moncmd.c", "monitor_ls",
      "for (; name - monitor->names < len && !monitor->quit; name += strlen(name) + 1)"):
         "to the end of a copy of a reply that has a NUL behind it",
-    ("monitor.c", "monitor_speed",
+    ("moncmd.c", "monitor_speed",
      "while (done < SPEED_SIZE && done / drive->blksize + blocks <= drive->sectors)"):
         "each round reads more, or leaves",
-    ("monitor.c", "monitor_ports", "while (++status.port < PORTS_MAX && ret != -XEN_EINVAL)"):
+    ("moncmd.c", "monitor_help", "for (command = monitor_commands; command->name; command++)"):
+        "a constant list",
+    ("monitor.c", "run_line", "for (command = monitor_commands; command->name; command++)"):
+        "a constant list",
+    ("moncmd.c", "monitor_ports", "while (++status.port < PORTS_MAX && ret != -XEN_EINVAL)"):
         "counts",
-    ("monitor.c", "monitor_settings", "while ((setting = xensettings_next(setting)))"):
+    ("moncmd.c", "monitor_settings", "while ((setting = xensettings_next(setting)))"):
         "SeaBIOS's list of romfiles",
     ("monitor.c", "xen_monitor", "while (!monitor->done)"):
         "until the user goes on",
+    ("console.c", "xencons_wait", "while (rdtscll() - begin < xen_ticks(WAIT_MS * 1000))"):
+        "a deadline, by the TSC: nothing else is to happen meanwhile",
+    ("mirror.c", "put_text", "while (*text)"):
+        "to the end of a constant text",
+    ("mirror.c", "put_cursor", "while (from < col && is_coloured(mirror->sent[row][from]))"):
+        "counts",
+    ("mirror.c", "put_cursor", "while (mirror->col < col)"):
+        "put_cell() counts; col is in the line",
+    ("mirror.c", "forget_line", "for (; col < COLS; col++)"):
+        "counts",
+    ("mirror.c", "is_scrolled", "for (row = 0; row + lines < mirror->rows - 1; row++)"):
+        "counts",
+    ("mirror.c", "is_blank", "for (; col < COLS; col++)"):
+        "counts",
+    ("terminal.c", "xenterm_send32", "do while (sent < len && !xencons_wait())"):
+        "each round puts a byte or more, or waits with a deadline and leaves",
     ("platform.c", "find_window", "foreachpci(pci)"):
         "SeaBIOS's list of devices",
     ("tick.c", "take_due", "for (count = 0; (s64)(now - due) >= 0; count++)"):
@@ -86,14 +107,12 @@ BOUNDED = {
         "each round is a day of what has passed since the last call",
     ("tick.c", "wait_us", "while ((left = end - rdtscll()) > 0)"):
         "int15 86: the caller has asked to wait for so long, by the TSC",
-    ("tick.c", "clock_seconds", "for (; (s64)(now - at) >= len; at += len)"):
+    ("date.c", "clock_seconds", "for (; (s64)(now - at) >= len; at += len)"):
         "each round is a second of what has passed since the last call",
-    ("tick.c", "clock_read_date", "for (year = 1970; days >= days_of_year(year); year++)"):
+    ("date.c", "clock_read_date", "for (year = 1970; days >= days_of_year(year); year++)"):
         "32 bits of seconds end in 2106",
-    ("tick.c", "clock_read_date", "for (month = 1; days >= days_of_month(year, month); month++)"):
+    ("date.c", "clock_read_date", "for (month = 1; days >= days_of_month(year, month); month++)"):
         "the days are those of one year",
-    ("tick.c", "wall_clock", "for (; ns >= 1000000000; ns -= 1000000000)"):
-        "each round is a second since Xen was started",
     ("settings.c", "xensettings_next", "while ((file = romfile_findprefix(\"\", file)))"):
         "SeaBIOS's list of romfiles",
     ("settings.c", "take_text", "while (to < len && text[to] != 0)"):
@@ -120,6 +139,12 @@ BOUNDED = {
         "a constant text",
     ("blkring.c", "blkring_open", "while (!xengrant_is_free(ring->ref) && --tries)"):
         "as often as there are disks",
+    ("xenbus.c", "switch_state", "for (; what != NODES_STAY && names[count]; count++)"):
+        "a constant list",
+    ("xenbus.c", "remove_others", "for (other = bus->class->others; *other; other++)"):
+        "a constant list",
+    ("xenbus.c", "has_our_ring", "for (i = 0; bus->class->nodes[i]; i++)"):
+        "a constant list",
     ("xenbus.c", "xenbus_find_error",
      "while (strlen(backend) > strlen(middle) && memcmp(backend, middle, strlen(middle)))"):
         "to the end of a copy of the path",
@@ -184,6 +209,13 @@ def test_loop_without_an_end_is_found(old, new):
 def test_loop_that_counts_is_left_alone():
     text = GOOD.replace("for (;;)", "for (i = 0; i < count; i++)")
     assert endless(text.replace("xenwait_step(wait)", "*other")) == []
+
+
+################ Size
+
+def test_files_are_short():
+    assert [path.name for path in sorted(LAYER.rglob("*.[ch]"))
+            if len(path.read_text().splitlines()) > FILE_LIMIT] == []
 
 
 ################ Memory

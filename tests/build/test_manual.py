@@ -89,8 +89,8 @@ def test_each_setting_of_the_toolstack_has_an_entry_here_and_in_the_readme():
 
 
 def test_each_command_of_the_monitor_has_an_entry():
-    table = re.search(r"^} commands\[\] = \{\n(.*?)^};", (PROJECT / "src/xen/monitor.c").read_text(),
-                      re.M | re.S)[1]
+    table = re.search(r"monitor_commands\[\] = \{\n(.*?)^};",
+                      (PROJECT / "src/xen/moncmd.c").read_text(), re.M | re.S)[1]
     names = re.findall(r'^    \{ "(\w+)",', table, re.M)
     section = re.search(r'^\.SH "XEN MONITOR"\n(.*?)^\.SH ', PAGE.read_text(), re.M | re.S)[1]
     assert names

@@ -133,7 +133,7 @@ def test_firmware_of_pvh_guests(seabios, layer, figure):
     """One segment in the BIOS's place, entered at its beginning, and no more than that."""
     out = layer.out.parents[1]
     log = must("make", f"SEABIOS={seabios.tarball}", f"OUT={out}", f"CC=cc {CALLGRAPH}")
-    assert [name for name, _ in warnings(log) if not name.startswith("vgasrc/")] == []
+    assert [name for name, _ in warnings(log) if "vgasrc/" not in name] == []
     elf = out / "seabios-xenpvh.elf"
     assert elf.stat().st_size <= (256 << 10) + 4096
     text = must("readelf", "-lnW", elf)

@@ -26,6 +26,8 @@ KEYS = {
     FUNCTION[1]: 0x3b00, FUNCTION[9]: 0x4300, F12: 0x5800, ESC: 0x011b,
 }
 CP437 = bytes(range(0x80, 0x100)).decode("cp437").replace("\xa0", " ")
+# What the screen of a PC has for control characters
+GLYPHS = dict(enumerate("☺☻♥♦♣♠•◘○◙♂♀♪♫☼►◄↕‼¶§▬↨↑↓→←∟↔▲▼", 1))
 ALERT = "shows graphics (mode 13h), which this console cannot show."
 
 
@@ -77,7 +79,7 @@ def program_starter(lab, pvh, guest_disk, watch):
 
 def shown(guest):
     """What is on the guest's screen, as its terminal would have it."""
-    lines = [line.rstrip() for line in guest.screen().splitlines()]
+    lines = [line.rstrip().translate(GLYPHS) for line in guest.screen().splitlines()]
     return "\n".join([*lines, *[""] * (ROWS - len(lines))])
 
 
