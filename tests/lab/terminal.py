@@ -11,6 +11,7 @@ The bytes go through a serial port of dom0's machine; pyte is the terminal.
 import itertools
 import socket
 import time
+from xml.sax.saxutils import escape
 
 import pyte
 
@@ -20,6 +21,14 @@ ESC, ENTER, UP, DOWN, RIGHT, LEFT, F12 = "\x1b", "\r", "\x1b[A", "\x1b[B", "\x1b
     "\x1b[24~"
 ROWS, COLS = 25, 80
 NUMBERS = itertools.count()
+# VGA's colours; the second ones are bright
+COLOURS = {
+    "black": ("#000000", "#555555"), "red": ("#aa0000", "#ff5555"), "green": ("#00aa00", "#55ff55"),
+    "brown": ("#aa5500", "#ffff55"), "blue": ("#0000aa", "#5555ff"),
+    "magenta": ("#aa00aa", "#ff55ff"), "cyan": ("#00aaaa", "#55ffff"),
+    "white": ("#aaaaaa", "#ffffff"),
+}
+WIDTH, HEIGHT = 8, 16       # of a character in a picture
 
 
 class Terminal:
@@ -103,3 +112,27 @@ class Terminal:
                 begin = line.index(text)
                 return row, [self.screen.buffer[row][begin + at] for at in range(len(text))]
         raise LabError(f"{text!r} is not on the screen\n{self.text()}")
+
+    def svg(self):
+        """A picture of the screen."""
+        width, height = COLS * WIDTH, self.screen.lines * HEIGHT
+        parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+                 f'width="{width}" height="{height}" font-family="DejaVu Sans Mono, monospace" '
+                 f'font-size="13"><rect width="{width}" height="{height}" fill="#000000"/>']
+        for row in range(self.screen.lines):
+            line = self.screen.buffer[row]
+            looks = itertools.groupby(range(COLS), lambda col, line=line: (
+                line[col].fg.replace("default", "white"), line[col].bg.replace("default", "black"),
+                line[col].bold))
+            for (front, back, bold), cols in looks:
+                cols = list(cols)
+                text = "".join(line[col].data for col in cols)
+                x, length = cols[0] * WIDTH, len(cols) * WIDTH
+                if back != "black":
+                    parts.append(f'<rect x="{x}" y="{row * HEIGHT}" width="{length}" '
+                                 f'height="{HEIGHT}" fill="{COLOURS[back][0]}"/>')
+                if text.strip():
+                    parts.append(f'<text x="{x}" y="{row * HEIGHT + 12}" textLength="{length}" '
+                                 f'xml:space="preserve" fill="{COLOURS[front][bold]}">'
+                                 f'{escape(text)}</text>')
+        return "\n".join([*parts, "</svg>", ""])

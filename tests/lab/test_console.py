@@ -79,15 +79,15 @@ def program_starter(lab, pvh, guest_disk, watch):
 
 def shown(guest):
     """What is on the guest's screen, as its terminal would have it."""
-    lines = [line.rstrip().translate(GLYPHS) for line in guest.screen().splitlines()]
+    lines = [line.rstrip().translate(GLYPHS) for line in guest.screen().split("\n")[:ROWS]]
     return "\n".join([*lines, *[""] * (ROWS - len(lines))])
 
 
 def picture(terminal, name):
-    """Keep a screen for docs/console.md (tests/lab/pictures.py) if somebody asks for it."""
-    place = os.environ.get("PICTURES")
-    if place:
-        pathlib.Path(place, f"{name}.raw").write_bytes(terminal.raw)
+    """Draw a screen, in the directory $PICTURES if there is one (`make pictures`)."""
+    image = terminal.svg()
+    if "PICTURES" in os.environ:
+        pathlib.Path(os.environ["PICTURES"], f"console-{name}.svg").write_text(image)
 
 
 def test_boot_menu_grub_and_linux_by_console_alone(boot_loader):
