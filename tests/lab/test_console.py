@@ -100,6 +100,7 @@ def test_boot_menu_grub_and_linux_by_console_alone(boot_loader):
     # GRUB: the second entry, with a word more in its second line
     terminal.wait("A shell")
     terminal.wait("Power off")
+    terminal.settle(0.5)
     assert terminal.text() == shown(guest)
     terminal.type(DOWN)
     terminal.wait(lambda: "black" in {cell.fg for cell in terminal.line_of("A shell")[1]})
@@ -116,7 +117,7 @@ def test_boot_menu_grub_and_linux_by_console_alone(boot_loader):
     terminal.type("\x18")
     # Linux's console goes on in the same ring
     terminal.wait("[Linux on /dev/xvde1", 120)
-    assert "test data" in terminal.everything() and "Press ESC" in terminal.everything()
+    assert terminal.text().startswith("  Booting a command list\n\n[")
     terminal.type("cat /proc/cmdline; echo o''k\r")
     terminal.wait("\nok")
     assert "lab.word=typed" in terminal.text().replace("\n", "")
@@ -222,9 +223,10 @@ def test_migration_at_the_prompt_loses_nothing(lab, program, watch):
     guest.wait_line("^KEY 1e61$")
 
 
-def test_hvm_guest_has_a_console_if_it_is_asked_for(lab, blob, guest_disk, watch):
+@pytest.mark.parametrize("vga", ["none", "stdvga"])
+def test_hvm_guest_has_a_console_if_it_is_asked_for(lab, blob, guest_disk, watch, vga):
     disk = lab.attach(guest_disk("console", mib=5))
-    guest = create(lab, [xl_disk(disk, "xvde")], blob, memory=64, vga="stdvga")
+    guest = create(lab, [xl_disk(disk, "xvde")], blob, memory=64, vga=vga)
     lab.run(f"xenstore-write /local/domain/{guest.domid}/vm-data/seabios/etc/xen-console 1")
     terminal = watch(guest)
     guest.unpause()
@@ -233,10 +235,15 @@ def test_hvm_guest_has_a_console_if_it_is_asked_for(lab, blob, guest_disk, watch
     terminal.wait("1. Disk [Xen PV xvde (5 MiB)]")
     terminal.type("1")
     terminal.wait("Console is ready")
-    terminal.type("a" + FUNCTION[5])
+    terminal.type("a")
     guest.wait_line("^KEY 1e61$")
-    guest.wait_line("^FLOOD ends$", 300)
-    terminal.wait("Line 0299")
+    if vga == "none":
+        # to scroll an emulated screen takes too long here
+        terminal.type(FUNCTION[5])
+        guest.wait_line("^FLOOD ends$", 120)
+        terminal.wait("Line 0299")
+        lines = [line for line in terminal.everything().splitlines() if line.startswith("Line ")]
+        assert lines == [f"Line {number:04}" for number in range(300)]
 
 
 def test_hvm_guest_has_none_otherwise(lab, blob, guest_disk, watch):
