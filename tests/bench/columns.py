@@ -45,6 +45,8 @@ COLUMNS = [
     Column("ide", "SeaBIOS, IDE by PIO", "stock", first="hda"),
     Column("dma", "SeaBIOS, IDE by DMA", "dma", first="hda"),
     Column("ahci", "SeaBIOS, AHCI", "stock", first="hda", settings=AHCI),
+    Column("layer pvh", "this layer in PVH", "pvh",
+           settings={**PVH, "cmdline": "seabios:etc/show-boot-menu=0"}),
     Column("pvh", "GRUB in PVH", first="xvda", settings=PVH),
     Column("pvh qdisk", "GRUB in PVH, qdisk", first="xvda", backend="qdisk", settings=PVH),
     Column("linux", "Linux's blkfront", settings=PVH),
@@ -54,12 +56,13 @@ BY_NAME = {column.name: column for column in COLUMNS}
 
 
 def blobs():
-    """Build the BIOS blobs: {name: file}."""
+    """Build the firmware: {name: file}."""
     for name, settings in SETTINGS.items():
         with Step(f"bench: blob {name}", 20):
             command(["env", "-u", "MAKEFLAGS", "make", "-s", "-C", disks.PROJECT,
                      f"OUT=out/bench/{name}", f"SETTINGS={settings}"])
-    return {name: OUT / name / "bios-xenpv.bin" for name in SETTINGS}
+    return {**{name: OUT / name / "bios-xenpv.bin" for name in SETTINGS},
+            "pvh": OUT / "closed/seabios-xenpvh.elf"}
 
 
 def check_blobs(files):

@@ -3,7 +3,6 @@
 import statistics
 import textwrap
 
-import disks
 import plots
 from columns import BY_NAME
 from counts import KINDS, PARTS
@@ -76,7 +75,7 @@ backend's state.
 
 Milliseconds of a read of 2 MiB with `O_DIRECT`, as much as the layer reads at a time, by Linux's blkfront
 with each form of requests alone: *plain* ones of 11 pages on a ring of one page, as the layer makes
-them for a backend that knows no others; *indirect* ones of 256 pages (the layer makes them of 64);
+them for a backend that knows no others; *indirect* ones of 256 pages (the layer makes them of 32);
 plain ones with *persistent* grants, whose data Linux copies; a ring of *16 pages*. QEMU has no
 indirect requests: that column is plain there.
 
@@ -226,6 +225,8 @@ def ratios(results):
     return [
         least(speed + "closed / AHCI", 8, faster("testspeed", "big", "closed", "ahci")),
         least(speed + "closed / GRUB in PVH", 4, faster("testspeed", "big", "closed", "pvh")),
+        least(speed + "this layer in PVH / GRUB in PVH", 2,
+              faster("testspeed", "big", "layer pvh", "pvh")),
         least(speed + "sticky / closed", 2, faster("testspeed", "big", "sticky", "closed")),
         least(speed + "closed / IDE by PIO", 200, faster("testspeed", "big", "closed", "ide")),
         least("Sequential reads of 1 sector: closed / AHCI", 40,
@@ -235,6 +236,10 @@ def ratios(results):
         least("Sequential reads of 127 sectors: sticky / Linux's of 64 KiB", 1, sticky / linux),
         least(entry + "closed / IDE by PIO", 20, faster("load grub 60", "kernel", "closed", "ide")),
         least(entry + "closed / AHCI", 3, faster("load grub 60", "kernel", "closed", "ahci")),
+        least(entry + "this layer in PVH / closed", 1.5,
+              faster("load grub 60", "kernel", "layer pvh", "closed")),
+        least(entry + "this layer in PVH / GRUB in PVH", 1,
+              faster("load grub 60", "kernel", "layer pvh", "pvh")),
         least("First to last int13 of a GRUB boot, 54 MiB: closed / AHCI", 4,
               faster("testspeed", "first to last", "closed", "ahci")),
         ("POST of closed: 16 disks / 1 disk", "at most 2", sixteen / one,

@@ -28,7 +28,7 @@ from debian import HERE, LabError, key
 
 BLOB = HERE.parent.parent / "out" / "bios-xenpv.bin"
 # Seconds without a line, after which a guest's machine is looked at.
-SILENCE = 20
+SILENCE = 10
 KEYS = (HERE / "keys.py").read_bytes()
 
 # What a guest gets unless its settings say otherwise.

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import pattern
-from lab import BLOB, HERE, Guest, xl_disk
+from lab import BLOB, HERE, Guest, Lab, xl_disk
 from pristine import View
 from trial import create, ending, start
 
@@ -159,6 +159,21 @@ def test_no_disk_ends_in_a_wait_that_dom0_can_end(lab, pvh):
     lab.run(f"xl shutdown {guest.domid}")
     guest.wait_line("^xen: dom0 asks for poweroff$", 60)
     guest.wait_end()
+
+
+@pytest.mark.slow
+def test_six_gib_and_four_vcpus(guest_disk, pvh):
+    """In a machine of its own, which has 8 GiB."""
+    with Lab.start("pvh-large", size="large") as lab:
+        guest = create(lab, [xl_disk(lab.attach(guest_disk("stream", mib=5)), "xvde")], pvh,
+                       memory=6144, vcpus=4)
+        before = View(guest)
+        start(guest)
+        assert ending(guest, 240)[-1] == "TEST PASS stream"
+        assert View(guest).traces(before) == []
+        high, = re.findall(r"0000000100000000 - (\w+) = 1 RAM", "\n".join(guest.lines()))
+        # the hole below 4 GiB has 64 MiB at least
+        assert int(high, 16) >= (6 << 30) + (64 << 20)
 
 
 # Power
