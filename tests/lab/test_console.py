@@ -85,6 +85,7 @@ def shown(guest):
 
 def picture(terminal, name):
     """Draw a screen, in the directory $PICTURES if there is one (`make pictures`)."""
+    terminal.settle(0.5)
     image = terminal.svg()
     if "PICTURES" in os.environ:
         pathlib.Path(os.environ["PICTURES"], f"console-{name}.svg").write_text(image)
@@ -97,7 +98,7 @@ def test_boot_menu_grub_and_linux_by_console_alone(boot_loader):
     terminal.wait("1. Disk [Xen PV xvde (64 MiB)]")
     picture(terminal, "boot-menu")
     terminal.type("1")
-    # GRUB: the second entry, with a word more in its second line
+    # GRUB: the second entry, with a word more in the line of Linux
     terminal.wait("A shell")
     terminal.wait("Power off")
     terminal.settle(0.5)
@@ -109,10 +110,10 @@ def test_boot_menu_grub_and_linux_by_console_alone(boot_loader):
     terminal.type("e")
     terminal.wait("linux /boot/vmlinuz")
     before = len(terminal.raw)
-    for key in DOWN, "\x05", *" lab.word=typed":
+    for key in DOWN, DOWN, "\x05", *" lab.word=typed":
         terminal.type(key)
     terminal.wait(lambda: "lab.word=typed" in terminal.text().replace("\\\n", ""))
-    print(f"{len(terminal.raw) - before} bytes for 15 keys in GRUB's editor")
+    print(f"{len(terminal.raw) - before} bytes for 18 keys in GRUB's editor")
     picture(terminal, "grub-editor")
     terminal.type("\x18")
     # Linux's console goes on in the same ring
