@@ -14,6 +14,9 @@ void xenterm_flush(int is_last);
 // second.
 void xenterm_poll(void);
 
+// sercon's decoder works on these bytes.
+extern u8 rx_buf[16], rx_bytes;
+
 // For 16-bit code.
 u32 xenterm_peek32(u32 unused);
 u32 xenterm_consume32(u32 size);
