@@ -1,6 +1,8 @@
 # SeaBIOS with the Xen layer
 #
 #   make              build out/bios-xenpv.bin
+#   make ipxe         build out/58530001.rom, iPXE for PV network devices
+#   make NET=1        build out/bios-xenpv-net.bin, a blob with that ROM in it
 #   make run          boot Linux from a PV disk on a real Xen (DISK=image: your own disk)
 #   make shell        the same Xen with a shell in dom0
 #                     RELEASE=trixie: the Xen and Linux of that Debian, here and for all tests on
@@ -21,14 +23,19 @@ VERSION = 0.1
 
 # Where SeaBIOS comes from: a tree or a tarball; empty: Debian's source package.
 SEABIOS =
+# Where iPXE comes from, in the same way.
+IPXE =
+# NET=1: the blob with iPXE in it
+NET =
 # Configuration fragment, and further settings: make SETTINGS="CONFIG_DEBUG_LEVEL=8"
-CONFIG = configs/hvm.config
+CONFIG = configs/hvm$(NET:1=-net).config
 SETTINGS =
 OUT = out
 PREFIX = /usr/local
 
-BLOB = $(OUT)/bios-xenpv.bin
-TREE = $(OUT)/seabios
+BLOB = $(OUT)/bios-xenpv$(NET:1=-net).bin
+TREE = $(OUT)/seabios$(NET:1=-net)
+ROM = $(OUT)/58530001.rom
 PATCHES = $(sort $(wildcard patches/*.patch))
 LAYER = $(wildcard src/xen/* src/xen/*/*)
 # the files of a tree of one's own: a change there makes a new copy
@@ -43,17 +50,18 @@ BUILD_SEABIOS = +$(MAKE) --no-print-directory -C $(TREE) $(JOBS) \
 
 all: $(BLOB)
 
-.PHONY: all run shell bench matrix check check-host check-build check-seabios check-guests \
-    check-lab check-releases check-slow check-series check-pending check-fresh model coverage \
+.PHONY: all ipxe run shell bench matrix check check-host check-build check-seabios check-guests \
+    check-lab check-net check-releases check-slow check-series check-pending check-fresh model coverage \
     mutate fuzz install deb clean FORCE
 .DELETE_ON_ERROR:
 
 
 ################ The blob
 
-$(BLOB): $(TREE)/.config $(LAYER) | packages-build
+$(BLOB): $(TREE)/.config $(LAYER) $(if $(NET),$(ROM) scripts/blob-files) | packages-build
 	$(BUILD_SEABIOS)
 	cp $(TREE)/out/bios.bin $@
+	[ -z "$(NET)" ] || scripts/blob-files add $@ pci5853,0001.rom=$(ROM)
 
 $(TREE)/.config: $(TREE)/.patched Kconfig.xen $(CONFIG) $(OUT)/settings
 	cat $(CONFIG) $(OUT)/settings >$@
@@ -61,7 +69,7 @@ $(TREE)/.config: $(TREE)/.patched Kconfig.xen $(CONFIG) $(OUT)/settings
 
 # A patched copy of SeaBIOS. The layer is linked in, so that a change there needs no new copy.
 $(TREE)/.patched: $(OUT)/origin $(ORIGINAL) $(PATCHES) scripts/copy-seabios | packages-build
-	source="$(SEABIOS)"; [ -n "$$source" ] || source=`scripts/fetch-seabios` || exit; \
+	source="$(SEABIOS)"; [ -n "$$source" ] || source=`scripts/fetch-source seabios` || exit; \
 	scripts/copy-seabios "$$source" $(TREE)
 	for patch in $(PATCHES); do \
 	    patch -d $(TREE) -p1 -F0 --no-backup-if-mismatch -s <$$patch || exit; done
@@ -72,12 +80,20 @@ $(TREE)/.patched: $(OUT)/origin $(ORIGINAL) $(PATCHES) scripts/copy-seabios | pa
 # What was asked for on the command line; these files change only when it does.
 $(OUT)/origin: text = $(SEABIOS) $(VERSION) $(PATCHES)
 $(OUT)/settings: text = $(SETTINGS)
-$(OUT)/origin $(OUT)/settings: FORCE
+$(OUT)/ipxe-origin: text = $(IPXE)
+$(OUT)/origin $(OUT)/settings $(OUT)/ipxe-origin: FORCE
 	@mkdir -p $(OUT)
 	@printf '%s\n' $(text) | cmp -s - $@ || printf '%s\n' $(text) >$@
 
+ipxe: $(ROM)
+
+$(ROM): $(OUT)/ipxe-origin $(wildcard $(IPXE) configs/ipxe/* patches/ipxe/*) scripts/build-ipxe \
+    | packages-ipxe
+	source="$(IPXE)"; [ -n "$$source" ] || source=`scripts/fetch-source ipxe` || exit; \
+	scripts/build-ipxe "$$source" $(OUT)/ipxe $@
+
 # Debian packages that are missing: packages-build, packages-host, packages-lab, packages-bench,
-# packages-deb
+# packages-deb, packages-ipxe
 packages-%: FORCE
 	@tests/lab/packages $*
 
@@ -85,7 +101,7 @@ packages-%: FORCE
 ################ Running it
 
 # the blob for tests/lab and tests/guests
-run shell check-guests check-lab check-releases check-slow check-series check-pending: \
+run shell check-guests check-lab check-net check-releases check-slow check-series check-pending: \
     export BIOS = $(abspath $(BLOB))
 
 run: $(BLOB) | packages-lab
@@ -117,7 +133,8 @@ model: | packages-host
 
 # This Makefile, with the default SeaBIOS
 check-build: | packages-build packages-lab
-	$(PYTEST) tests/build/test_make.py tests/build/test_budgets.py tests/build/test_manual.py
+	$(PYTEST) tests/build/test_make.py tests/build/test_budgets.py tests/build/test_manual.py \
+	    tests/build/test_blob_files.py
 
 # The patches and the layer on the SeaBIOS of several Debian releases
 check-seabios: | packages-build packages-lab
@@ -130,6 +147,11 @@ check-guests: $(BLOB) | packages-lab
 # The blob on a real Xen: two labs at a time, each has one CPU
 check-lab: $(BLOB) | packages-lab
 	$(PYTEST) -n 2 --dist loadfile -m "not slow and not pending" tests/lab
+
+# Boot from the network, by iPXE's ROM too; a part of it is in check-lab
+check-net: $(BLOB) ipxe | packages-lab
+	$(MAKE) NET=1
+	$(PYTEST) tests/lab/test_network.py tests/lab/test_netboot.py
 
 # Some of that on the Xen of the other Debian releases, what is marked with `release`
 check-releases: $(BLOB) | packages-lab
@@ -180,12 +202,12 @@ bench: | packages-build packages-lab packages-bench
 ################ Other
 
 install: $(BLOB)
-	install -D -m 644 $(BLOB) $(DESTDIR)$(PREFIX)/lib/seabios-xenpv/bios-xenpv.bin
+	install -D -m 644 $(BLOB) $(DESTDIR)$(PREFIX)/lib/seabios-xenpv/$(notdir $(BLOB))
 	install -m 755 scripts/smbios-strings $(DESTDIR)$(PREFIX)/lib/seabios-xenpv
 	@echo
 	@echo 'For the HVM guests that are to boot from PV disks, in xl.cfg:'
 	@echo '    bios = "seabios"'
-	@echo '    bios_path_override = "$(PREFIX)/lib/seabios-xenpv/bios-xenpv.bin"'
+	@echo '    bios_path_override = "$(PREFIX)/lib/seabios-xenpv/$(notdir $(BLOB))"'
 
 # The Debian package, built in a copy of what it is made of
 SOURCES = Makefile Kconfig.xen configs patches scripts src debian docs/seabios-xenpv.7 \

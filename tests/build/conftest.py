@@ -12,7 +12,7 @@ FIGURES = pytest.StashKey()
 @pytest.fixture(scope="session")
 def tarball():
     """SeaBIOS's source as make takes it by default."""
-    return Path(must("scripts/fetch-seabios").splitlines()[-1])
+    return Path(must("scripts/fetch-source", "seabios").splitlines()[-1])
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ ABSENT = """
 - LILO: no longer in Debian. It ends as GRUB legacy does, with the reset of the floppy drive and
   Linux's 16-bit code.
 - Linux before 3.2, which cannot reset a frontend: no longer in Debian.
-- iPXE from the network and its own driver for Xen's network: the lab's guests have no network.
+- iPXE from the network: `make check-net` (tests/lab/test_network.py, test_netboot.py).
 """
 
 # What may surprise in a row.
