@@ -1,10 +1,11 @@
 # SeaBIOS with the Xen layer
 #
-#   make              build out/bios-xenpv.bin
+#   make              build out/bios-xenpv.bin (HVM guests) and out/seabios-xenpvh.elf (PVH guests)
 #   make ipxe         build out/58530001.rom, iPXE for PV network devices
 #   make NET=1        build out/bios-xenpv-net.bin, a blob with that ROM in it
 #   make run          boot Linux from a PV disk on a real Xen (DISK=image: your own disk)
 #   make shell        the same Xen with a shell in dom0
+#                     TYPE=pvh: in a PVH guest, which has no device model
 #                     RELEASE=trixie: the Xen and Linux of that Debian, here and for all tests on
 #                     Xen, instead of those of this machine's release
 #   make check        all tests
@@ -13,7 +14,7 @@
 #   make model        the proofs of the attach protocol alone
 #   make matrix       every boot loader in every mode, half an hour; writes docs/boot-matrix.md
 #   make deb          the Debian package, out/seabios-xenpv_VERSION_all.deb
-#   make install      copy the blob and smbios-strings to $(DESTDIR)$(PREFIX)/lib/seabios-xenpv
+#   make install      copy both and smbios-strings to $(DESTDIR)$(PREFIX)/lib/seabios-xenpv
 #   make clean        remove out/ (downloads stay in ~/.cache/seabios-xenpv)
 #
 # This file may be distributed under the terms of the GNU LGPLv3 license.
@@ -28,16 +29,20 @@ IPXE =
 # NET=1: the blob with iPXE in it
 NET =
 # Configuration fragment, and further settings: make SETTINGS="CONFIG_DEBUG_LEVEL=8"
-CONFIG = configs/hvm$(NET:1=-net).config
+CONFIG = configs/hvm.config
+CONFIG_PVH = configs/pvh.config
+CONFIG_NET = configs/hvm-net.config
 SETTINGS =
 OUT = out
 PREFIX = /usr/local
 
-BLOB = $(OUT)/bios-xenpv$(NET:1=-net).bin
-TREE = $(OUT)/seabios$(NET:1=-net)
+BLOB = $(OUT)/bios-xenpv.bin
+PVH = $(OUT)/seabios-xenpvh.elf
+NETBLOB = $(OUT)/bios-xenpv-net.bin
 ROM = $(OUT)/58530001.rom
+TREE = $(OUT)/seabios
 PATCHES = $(sort $(wildcard patches/*.patch))
-LAYER = $(wildcard src/xen/* src/xen/*/*)
+LAYER = $(wildcard src/xen/*.* src/xen/*/*)
 # the files of a tree of one's own: a change there makes a new copy
 ORIGINAL = $(if $(SEABIOS),$(shell find $(SEABIOS) -name .git -prune -o -type f -print 2>/dev/null))
 
@@ -45,27 +50,55 @@ ORIGINAL = $(if $(SEABIOS),$(shell find $(SEABIOS) -name .git -prune -o -type f 
 JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 
 # array-bounds: false alarms, which SeaBIOS itself turns off since 1.16.3
-BUILD_SEABIOS = +$(MAKE) --no-print-directory -C $(TREE) $(JOBS) \
-    OUT=out/ PYTHON="python3 -B" CC="$(CC) -Wno-array-bounds" EXTRAVERSION=-xenpv-$(VERSION)
+BUILD_SEABIOS = +$(MAKE) --no-print-directory -C $(TREE) $(JOBS) OUT=$(BUILD)/ \
+    KCONFIG_CONFIG=$(abspath $(TREE))/$(CONFIGURATION) PYTHON="python3 -B" \
+    CC="$(CC) -Wno-array-bounds" EXTRAVERSION=-xenpv-$(VERSION)
 
-all: $(BLOB)
+# which of the builds in the tree: the directory of its objects, its configuration
+BUILD = out
+CONFIGURATION = .config
+$(PVH) $(TREE)/.config-pvh: BUILD = out-pvh
+$(PVH) $(TREE)/.config-pvh: CONFIGURATION = .config-pvh
+$(NETBLOB) $(TREE)/.config-net: BUILD = out-net
+$(NETBLOB) $(TREE)/.config-net: CONFIGURATION = .config-net
 
-.PHONY: all ipxe run shell bench matrix check check-host check-build check-seabios check-guests \
-    check-lab check-net check-releases check-slow check-series check-pending check-fresh model coverage \
-    mutate fuzz install deb clean FORCE
+all: $(if $(NET),$(NETBLOB),$(BLOB) $(PVH))
+
+.PHONY: all ipxe run shell bench matrix check check-host check-build check-guests \
+    check-lab check-releases check-slow check-pvh check-net check-series check-fresh \
+    pvh-boots model coverage mutate fuzz install deb clean FORCE
 .DELETE_ON_ERROR:
 
 
 ################ The blob
 
-$(BLOB): $(TREE)/.config $(LAYER) $(if $(NET),$(ROM) scripts/blob-files) | packages-build
+$(BLOB): $(TREE)/.config $(LAYER) | packages-build
 	$(BUILD_SEABIOS)
 	cp $(TREE)/out/bios.bin $@
-	[ -z "$(NET)" ] || scripts/blob-files add $@ pci5853,0001.rom=$(ROM)
 
 $(TREE)/.config: $(TREE)/.patched Kconfig.xen $(CONFIG) $(OUT)/settings
 	cat $(CONFIG) $(OUT)/settings >$@
 	$(BUILD_SEABIOS) olddefconfig
+
+$(TREE)/.config-pvh: $(TREE)/.patched Kconfig.xen $(CONFIG_PVH) $(OUT)/settings
+	cat $(CONFIG_PVH) $(OUT)/settings >$@
+	$(BUILD_SEABIOS) olddefconfig
+
+# The firmware of PVH guests: an entry of its own around the second build's image
+$(PVH): $(TREE)/.config-pvh $(LAYER) | packages-build
+	$(BUILD_SEABIOS)
+	$(MAKE) --no-print-directory -C src/xen/pvh IMAGES=$(abspath $(TREE))/out-pvh
+	install -m 644 $(TREE)/out-pvh/pvh.elf $@
+
+$(TREE)/.config-net: $(TREE)/.patched Kconfig.xen $(CONFIG_NET) $(OUT)/settings
+	cat $(CONFIG_NET) $(OUT)/settings >$@
+	$(BUILD_SEABIOS) olddefconfig
+
+# A blob for Xen's HVM guests alone, with iPXE's ROM in its front
+$(NETBLOB): $(TREE)/.config-net $(LAYER) $(ROM) scripts/blob-files | packages-build
+	$(BUILD_SEABIOS)
+	cp $(TREE)/out-net/bios.bin $@
+	scripts/blob-files add $@ pci5853,0001.rom=$(ROM)
 
 # A patched copy of SeaBIOS. The layer is linked in, so that a change there needs no new copy.
 $(TREE)/.patched: $(OUT)/origin $(ORIGINAL) $(PATCHES) scripts/copy-seabios | packages-build
@@ -85,6 +118,7 @@ $(OUT)/origin $(OUT)/settings $(OUT)/ipxe-origin: FORCE
 	@mkdir -p $(OUT)
 	@printf '%s\n' $(text) | cmp -s - $@ || printf '%s\n' $(text) >$@
 
+# iPXE's ROM; its licence is beside it
 ipxe: $(ROM)
 
 $(ROM): $(OUT)/ipxe-origin $(wildcard $(IPXE) configs/ipxe/* patches/ipxe/*) scripts/build-ipxe \
@@ -101,14 +135,20 @@ packages-%: FORCE
 ################ Running it
 
 # the blob for tests/lab and tests/guests
-run shell check-guests check-lab check-net check-releases check-slow check-series check-pending: \
+run shell check-guests check-lab check-net check-releases check-slow check-series: \
     export BIOS = $(abspath $(BLOB))
 
-run: $(BLOB) | packages-lab
-	@tests/lab/run $(DISK)
+# TYPE: hvm or pvh
+TYPE = hvm
+FIRMWARE_hvm = $(BLOB)
+FIRMWARE_pvh = $(PVH)
+FIRMWARE = $(or $(FIRMWARE_$(TYPE)),$(error TYPE=$(TYPE): hvm or pvh))
 
-shell: $(BLOB) | packages-lab
-	@tests/lab/run --shell $(DISK)
+run: $(BLOB) $(PVH) | packages-lab
+	@tests/lab/run --bios $(FIRMWARE) $(DISK)
+
+shell: $(BLOB) $(PVH) | packages-lab
+	@tests/lab/run --shell --bios $(FIRMWARE) $(DISK)
 
 
 ################ Tests: each part leaves JUnit XML in out/results/PART
@@ -119,7 +159,7 @@ PYTEST = mkdir -p $(OUT); /usr/bin/python3 -B -m pytest -q -rs --tb=short -p no:
 
 check: | packages-build packages-host packages-lab
 	+@MAKE="$(MAKE)" tests/check $(RESULTS) \
-	    check-host check-build check-seabios check-guests check-lab check-releases
+	    check-host check-build check-guests check-lab check-releases
 
 # The layer's own code on this machine, without Xen
 check-host: $(BLOB) | packages-host
@@ -131,33 +171,27 @@ check-host: $(BLOB) | packages-host
 model: | packages-host
 	tests/model/check $(abspath $(OUT))/unit/model $(RESULTS)/$@
 
-# This Makefile, with the default SeaBIOS
+# This Makefile with the default SeaBIOS, the patches and the layer on that of several releases
 check-build: | packages-build packages-lab
-	$(PYTEST) tests/build/test_make.py tests/build/test_budgets.py tests/build/test_manual.py \
-	    tests/build/test_blob_files.py
-
-# The patches and the layer on the SeaBIOS of several Debian releases
-check-seabios: | packages-build packages-lab
-	$(PYTEST) tests/build/test_seabios.py tests/build/test_patches.py
+	$(PYTEST) -n 2 --dist loadfile tests/build
 
 # The blob in QEMU without Xen
 check-guests: $(BLOB) | packages-lab
 	$(PYTEST) -n 2 tests/guests
 
 # The blob on a real Xen: two labs at a time, each has one CPU
-check-lab: $(BLOB) | packages-lab
-	$(PYTEST) -n 2 --dist loadfile -m "not slow and not pending" tests/lab
+check-lab: $(BLOB) $(PVH) | packages-lab
+	$(PYTEST) -n 2 --dist loadfile -m "not slow" tests/lab
 
 # Boot from the network, by iPXE's ROM too; a part of it is in check-lab
-check-net: $(BLOB) ipxe | packages-lab
-	$(MAKE) NET=1
+check-net: $(BLOB) $(NETBLOB) | packages-lab
 	$(PYTEST) tests/lab/test_network.py tests/lab/test_netboot.py
 
 # Some of that on the Xen of the other Debian releases, what is marked with `release`
-check-releases: $(BLOB) | packages-lab
+check-releases: $(BLOB) $(PVH) | packages-lab
 	status=0; for release in `/usr/bin/python3 -B tests/lab/releases.py`; do \
 	    export RELEASE=$$release; $(PYTEST:pytest.xml=$$release.xml) -n 2 --dist loadfile \
-	        -m "release and not slow and not pending" tests/lab || status=1; done; exit $$status
+	        -m "release and not slow" tests/lab || status=1; done; exit $$status
 
 # What the host tests reach of the layer; a break of it in a hundred ways; new inputs
 coverage: $(BLOB) | packages-host
@@ -175,16 +209,22 @@ fuzz: $(BLOB) | packages-host
 	$(MAKE) -C tests/fuzz fuzz TREE=$(abspath $(TREE)) TIME=$(TIME)
 
 # What takes minutes there; not a part of `check`
-check-slow: $(BLOB) | packages-lab
-	$(PYTEST) -m "slow and not pending" tests/lab
+check-slow: $(BLOB) $(PVH) | packages-lab
+	$(PYTEST) -m "slow" tests/lab
+
+# The tests that are not of a device model with the firmware of PVH guests, about 10 minutes
+check-pvh: $(PVH) | packages-lab
+	BIOS=$(abspath $(PVH)) $(PYTEST) -n 2 --dist loadfile -m "not slow and not hvm" tests/lab
+
+# BOOTS boots of each form of Linux in PVH guests, with and without a wait for a key before; what
+# is kept of a failure is in out/boots
+BOOTS = 300
+pvh-boots: $(PVH) | packages-lab
+	@tests/lab/pvh_boots.py $(BOOTS)
 
 # The series of patches: on all releases of SEABIOS=tree of git, too; the layer boots after each one
 check-series: $(BLOB) | packages-build packages-lab
 	$(PYTEST) tests/build/test_patches.py tests/lab/test_series.py
-
-# Tests of what an open issue has to make true; those of tests/sim are in tests/sim/pending
-check-pending: $(BLOB) | packages-lab
-	$(PYTEST) -m pending tests/lab
 
 # `make run` on new minimal systems of each release, from nothing; not a part of `check`
 check-fresh: | packages-lab
@@ -201,13 +241,18 @@ bench: | packages-build packages-lab packages-bench
 
 ################ Other
 
-install: $(BLOB)
-	install -D -m 644 $(BLOB) $(DESTDIR)$(PREFIX)/lib/seabios-xenpv/$(notdir $(BLOB))
+install: $(BLOB) $(PVH) $(if $(NET),$(NETBLOB))
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/seabios-xenpv $(BLOB) $(PVH) \
+	    $(if $(NET),$(NETBLOB) $(ROM) $(ROM).COPYING)
 	install -m 755 scripts/smbios-strings $(DESTDIR)$(PREFIX)/lib/seabios-xenpv
 	@echo
 	@echo 'For the HVM guests that are to boot from PV disks, in xl.cfg:'
 	@echo '    bios = "seabios"'
-	@echo '    bios_path_override = "$(PREFIX)/lib/seabios-xenpv/$(notdir $(BLOB))"'
+	@echo '    bios_path_override = "$(PREFIX)/lib/seabios-xenpv/bios-xenpv.bin"'
+	@echo
+	@echo 'For PVH guests:'
+	@echo '    type = "pvh"'
+	@echo '    kernel = "$(PREFIX)/lib/seabios-xenpv/seabios-xenpvh.elf"'
 
 # The Debian package, built in a copy of what it is made of
 SOURCES = Makefile Kconfig.xen configs patches scripts src debian docs/seabios-xenpv.7 \

@@ -19,6 +19,17 @@
 // What a backend's node "sector-size" may be: 512 << 0..3.
 #define SECTOR_SIZE_MAX 4096
 
+// What a frontend may publish besides (blkif.h, "Frontend XenBus Nodes").
+static const char *const other_nodes[] = {
+    "feature-", "multi-queue-num-queues", "num-ring-pages", "queue-"
+    , "ring-page-order", "ring-ref", NULL,
+};
+
+const struct xenbus_class_s xenblk_class = {
+    .name = "vbd", .nodes = { "ring-ref", "event-channel", "protocol" },
+    .others = other_nodes,
+};
+
 struct xenblk_s *xenblk;
 
 
@@ -149,16 +160,20 @@ xenblk_forget_all(void)
 int
 xenblk_attach(struct xendisk_s *disk, u32 limit)
 {
-    if (disk->bus.closing || (disk->cdrom && xenblk_check_medium(disk)))
+    struct xenbus_s *bus = &disk->bus;
+    if (bus->closing || (disk->cdrom && xenblk_check_medium(disk)))
         return -1;
-    if (xenbus_check_free(&disk->bus)
-        || blkring_open(&disk->ring, disk->bus.domid))
+    if (xenbus_check_free(bus) || blkring_open(&disk->ring, bus->domid))
         return -1;
     disk->attached = 1;
     xenblk->attached++;
     disk->attaches++;
-    if (!xenbus_connect(&disk->bus, disk->ring.ref, disk->ring.port, limit)
-        && !read_properties(disk))
+    // code that stays after POST has to name it, or it would go with POST's data
+    bus->class = &xenblk_class;
+    snprintf(bus->values[0], sizeof(bus->values[0]), "%u", disk->ring.ref);
+    snprintf(bus->values[1], sizeof(bus->values[1]), "%u", disk->ring.port);
+    strtcpy(bus->values[2], XEN_IO_PROTO_ABI_X86_32, sizeof(bus->values[2]));
+    if (!xenbus_connect(bus, limit) && !read_properties(disk))
         return 0;
     xenblk_close(disk);
     return -1;

@@ -52,6 +52,7 @@ struct xenblk_s {
     struct xendisk_s *disks[BUILD_MAX_EXTDRIVE];
 };
 
+extern const struct xenbus_class_s xenblk_class;
 extern struct xenblk_s *xenblk;
 
 // Attach to the backend, which has at most `limit` ms, and read its properties:

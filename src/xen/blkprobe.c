@@ -42,7 +42,7 @@
 static int
 read_kind(struct xendisk_s *disk)
 {
-    if (xenbus_probe(&disk->bus, "vbd", disk->number))
+    if (xenbus_probe(&disk->bus, &xenblk_class, disk->number))
         return -1;
     const char *type = xenstore_read(disk->bus.node, "device-type");
     disk->cdrom = type && !strcmp(type, "cdrom");
@@ -377,8 +377,8 @@ xenblk_report(void)
         if (!bus->error)
             continue;
         snprintf(dir, sizeof(dir), "error/%s", bus->node);
-        snprintf(text, sizeof(text), bus->error, bus->values[0], bus->values[1]
-                 , bus->values[2]);
+        snprintf(text, sizeof(text), bus->error, bus->details[0], bus->details[1]
+                 , bus->details[2]);
         struct xenstore_node_s node = { "error", text };
         xenstore_update(dir, &node, 1);
     }

@@ -22,14 +22,33 @@ u8 XenAttached VARLOW;
 u8 XenIdleTicks VARLOW;
 
 void
-xen_handover(void)
+xen_shutdown(u32 reason)
 {
-    if (!CONFIG_XEN_PV || !GET_LOW(XenAttached))
+    if (!CONFIG_XEN_PV)
         return;
+    if (MODESEGMENT)
+        call32(xen_shutdown32, reason, -1);
+    else
+        xen_shutdown32(reason);
+}
+
+static void
+close_disks(void)
+{
     if (MODESEGMENT)
         call32(xen_close_all, 0, 0);
     else
         xen_close_all();
+}
+
+void
+xen_handover(void)
+{
+    if (!CONFIG_XEN_PV)
+        return;
+    xentick_handover();
+    if (GET_LOW(XenAttached))
+        close_disks();
 }
 
 void
@@ -48,7 +67,7 @@ xen_handover_tick(void)
     u8 left = GET_LOW(XenIdleTicks) - 1;
     SET_LOW(XenIdleTicks, left);
     if (!left)
-        xen_handover();
+        close_disks();
 }
 
 // The reset of the floppy drive is what SYSLINUX, GRUB legacy and LILO do last;
@@ -56,6 +75,7 @@ xen_handover_tick(void)
 void
 xen_handover_13(struct bregs *regs)
 {
+    xentick_13();
     if ((!regs->ah && !regs->dl) || regs->ax == 0x4b00)
         xen_handover();
 }

@@ -17,16 +17,12 @@
 
 _Static_assert(sizeof(struct xen_hvm_param) == 16, "packing");
 _Static_assert(sizeof(struct shared_info) == 0x928, "packing");
+_Static_assert(SHUTDOWN_poweroff == XEN_SHUTDOWN_POWEROFF
+               && SHUTDOWN_reboot == XEN_SHUTDOWN_REBOOT
+               && SHUTDOWN_crash == XEN_SHUTDOWN_CRASH, "xenpv.h");
 
 // The forms of the platform device.
 static const u16 platform_ids[] = { 0x0001, 0x0002, 0xc000 };
-
-// A window that hvmloader reserves for the guest in every memory map
-// (tools/firmware/hvmloader/config.h, "HVM_BELOW_4G").
-#define HVMLOADER_GUEST_WINDOW 0xfe700000
-
-// Pages mapped there: shared_info and one grant frame.
-#define XEN_MAPPED_PAGES 2
 
 struct shared_info *xen_info;
 grant_entry_v1_t *xen_grants;
@@ -81,18 +77,17 @@ make_hypercall_page(u32 base)
     return 0;
 }
 
-// Frequency of the guest's TSC in MHz (arch-x86/cpuid.h, "Leaf 4").
-static u32
-find_tsc_mhz(u32 base)
+u32
+xen_tsc_khz(void)
 {
-    u32 max, eax, ebx, ecx, edx;
+    u32 base = find_cpuid_base(), max, eax, ebx, ecx, edx;
     cpuid(base, &max, &ebx, &ecx, &edx);
     ecx = 0;
     if (max - base >= 3)
         asm("cpuid" : "=a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx)
             : "0"(base + 3));
     // where Xen does not say: too high a guess makes waits longer, not shorter
-    return ecx ? ecx / 1000 : 4000;
+    return ecx ?: 4000000;
 }
 
 // Choose where to map shared pages: never over memory that the OS may use.
@@ -114,7 +109,7 @@ find_window(void)
         }
     }
     if (runningOnXen())
-        return (void*)HVMLOADER_GUEST_WINDOW;
+        return (void*)XEN_GUEST_WINDOW;
     return xen_alloc(XEN_MAPPED_PAGES * PAGE_SIZE);
 }
 
@@ -126,7 +121,7 @@ xen_platform_init(void)
         return -1;
     if (!xen_hypercall_page && make_hypercall_page(base))
         return -1;
-    xen_tsc_mhz = find_tsc_mhz(base);
+    xen_tsc_mhz = xen_tsc_khz() / 1000;
     XenNoCpuPorts = runningOnXen();
 
     u8 *window = find_window();
@@ -170,4 +165,21 @@ xen_hvm_param(u32 index)
     if (xen_hypercall2(__HYPERVISOR_hvm_op, HVMOP_get_param, (u32)&param))
         return 0;
     return param.value;
+}
+
+u32 VISIBLE32FLAT
+xen_shutdown32(u32 reason)
+{
+    u32 base = find_cpuid_base(), pages, msr, ecx, edx;
+    if (!base)
+        return -1;
+    if (!xen_hypercall_page) {
+        // early in POST: any memory will do
+        cpuid(base + 2, &pages, &msr, &ecx, &edx);
+        wrmsr(msr, BUILD_AP_BOOT_ADDR);
+        xen_hypercall_page = BUILD_AP_BOOT_ADDR;
+    }
+    struct sched_shutdown shutdown = { .reason = reason };
+    return xen_hypercall2(__HYPERVISOR_sched_op, SCHEDOP_shutdown
+                          , (u32)&shutdown);
 }

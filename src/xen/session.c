@@ -18,12 +18,21 @@ struct marker_s {
 
 static struct marker_s *marker;
 
+// A session is under way.
+static u8 is_open;
+
 
 int
 xen_session_setup(void)
 {
     marker = xen_alloc(sizeof(*marker));
     return marker ? 0 : -1;
+}
+
+int
+xen_session_is_possible(void)
+{
+    return marker && !is_open;
 }
 
 int
@@ -92,6 +101,7 @@ xen_platform_map(evtchn_port_t *store_port)
         dprintf(1, "xen: no xenstore\n");
         goto fail;
     }
+    is_open = 1;
     return 0;
 
 fail:
@@ -102,6 +112,7 @@ fail:
 void
 xen_platform_unmap(void)
 {
+    is_open = 0;
     if (xen_platform_moved())
         return;
     struct evtchn_close close = { .port = marker->port };

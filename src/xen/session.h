@@ -10,6 +10,9 @@
 // Allocate what sessions need. POST only. Returns 0 or -1.
 int xen_session_setup(void);
 
+// Say whether a session can begin: all is set up, and none is under way.
+int xen_session_is_possible(void);
+
 // Map shared_info and the first grant frame, and find the xenstore ring:
 // whoever ran since the last call may have moved them. The contents of these
 // pages belong to Xen and survive. On success *store_port is the event channel

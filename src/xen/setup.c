@@ -10,6 +10,7 @@
 #include "session.h" // xen_session_setup
 #include "settings.h" // xensettings_from_store
 #include "stacks.h" // wait_threads
+#include "tick.h" // xentick_setup
 #include "util.h" // VERSION
 #include "xenpv.h" // xen_setup
 #include "xenstore.h" // xenstore_setup
@@ -45,7 +46,12 @@ void
 xen_setup(void)
 {
     ASSERT32FLAT();
-    if (!CONFIG_XEN_PV || is_switched_off() || xen_platform_init()
+    // a PVH guest needs its clock in any case
+    if (!CONFIG_XEN_PV || (!CONFIG_XEN_PVH && is_switched_off())
+        || xen_platform_init())
+        return;
+    xentick_setup();
+    if ((CONFIG_XEN_PVH && is_switched_off())
         || xen_session_setup() || xenstore_setup())
         return;
     read_store();

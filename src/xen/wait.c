@@ -19,10 +19,8 @@ xen_ticks(u32 us)
     return (u64)us * xen_tsc_mhz;
 }
 
-// Xen's time in ns (xen.h, "struct vcpu_time_info"), or 0 if it cannot be read
-// now: Xen is changing it, or a restore has left a hole in place of the page.
-static u64
-system_time(void)
+u64
+xen_system_time(void)
 {
     volatile struct vcpu_time_info *time = &xen_info->vcpu_info[0].time;
     u32 version = time->version;
@@ -56,7 +54,7 @@ sleep_until(evtchn_port_t port, u64 timeout)
 static void
 doze(evtchn_port_t port, u64 start, u32 us, u32 most)
 {
-    u64 begin = rdtscll(), passed = begin - start, now = system_time();
+    u64 begin = rdtscll(), passed = begin - start, now = xen_system_time();
     if (passed >= xen_ticks(us))
         return;
     if (now) {

@@ -21,6 +21,10 @@ u64 xen_ticks(u32 us);
 // The time that waits of XEN_LIMIT_POST share begins now.
 void xenwait_begin_post(void);
 
+// Xen's time in ns (xen.h, "struct vcpu_time_info"), or 0 if it cannot be read
+// now: Xen is changing it, or a restore has left a hole in place of the page.
+u64 xen_system_time(void);
+
 // A wait with a deadline. Time in which the domain did not run does not count.
 struct xenwait_s {
     u64 last;      // rdtscll() of the last step

@@ -16,18 +16,16 @@
 // How often a change of state is tried.
 #define SWITCH_TRIES 3
 
-// Nodes of the frontend's directory that are there only while it is attached.
-static const char ring_ref_node[] = "ring-ref", port_node[] = "event-channel"
-                  , protocol_node[] = "protocol", state_node[] = "state";
+static const char state_node[] = "state";
 
 
 int
 xenbus_fail(struct xenbus_s *bus, const char *what, u32 a, u32 b, u32 c)
 {
     bus->error = what;
-    bus->values[0] = a;
-    bus->values[1] = b;
-    bus->values[2] = c;
+    bus->details[0] = a;
+    bus->details[1] = b;
+    bus->details[2] = c;
     dprintf(1, "xen: %s: ", bus->name);
     dprintf(1, what, a, b, c);
     dprintf(1, "\n");
@@ -135,20 +133,27 @@ wait_backend(struct xenbus_s *bus, int wanted, int final, u32 limit
     return -1;
 }
 
-// Write our own state, after the nodes in `nodes`, which has a free last place.
-// It may be written again: a state that is not announced leaves the device in
-// nobody's hands. Returns 0, -1 or XENSTORE_GONE.
+// What becomes of the nodes that we publish, with a change of our state.
+enum nodes_e { NODES_STAY, NODES_WRITE, NODES_REMOVE };
+
+// Write our own state, after the nodes. It may be written again: a state that is not
+// announced leaves the device in nobody's hands. Returns 0, -1 or XENSTORE_GONE.
 static int
-switch_state(struct xenbus_s *bus, struct xenstore_node_s *nodes, int count
-             , int state)
+switch_state(struct xenbus_s *bus, enum nodes_e what, int state)
 {
     char value[2] = { '0' + state, 0 };
-    int tries;
-    nodes[count] = (struct xenstore_node_s){ state_node, value };
+    struct xenstore_node_s nodes[XENBUS_NODES + 1];
+    const char *const *names = bus->class->nodes;
+    int tries, count = 0;
+    for (; what != NODES_STAY && names[count]; count++)
+        nodes[count] = (struct xenstore_node_s){
+            names[count], what == NODES_WRITE ? bus->values[count] : NULL,
+        };
+    nodes[count++] = (struct xenstore_node_s){ state_node, value };
     for (tries = 0; tries < SWITCH_TRIES && !xen_platform_moved(); tries++) {
         if (bus->closing)
             xenstore_persist();
-        int ret = xenstore_update(bus->node, nodes, count + 1);
+        int ret = xenstore_update(bus->node, nodes, count);
         if (!ret)
             return 0;
         if (ret == XENSTORE_GONE
@@ -193,9 +198,10 @@ find_backend(struct xenbus_s *bus)
 }
 
 int
-xenbus_probe(struct xenbus_s *bus, const char *class, u32 id)
+xenbus_probe(struct xenbus_s *bus, const struct xenbus_class_s *class, u32 id)
 {
-    snprintf(bus->node, sizeof(bus->node), "device/%s/%u", class, id);
+    bus->class = class;
+    snprintf(bus->node, sizeof(bus->node), "device/%s/%u", class->name, id);
     return find_backend(bus);
 }
 
@@ -234,30 +240,23 @@ xenbus_check_free(struct xenbus_s *bus)
     return owned(bus, frontend, backend);
 }
 
-// What else a frontend may have published (blkif.h, "Frontend XenBus Nodes"): a
-// backend would believe it of the next one as well.
-static const char *const other_nodes[] = {
-    "feature-", "multi-queue-num-queues", "num-ring-pages", "queue-"
-    , "ring-page-order", "ring-ref",
-};
-
-// How many are removed at most: of queues there may be some.
+// How many nodes of others are removed at most: of queues there may be some.
 #define OTHER_NODES_MAX 64
 
-// Remove what a former owner has published besides our own nodes.
+// Remove what a former owner has published besides the nodes that we do: a backend
+// would believe it of us as well.
 static void
 remove_others(struct xenbus_s *bus)
 {
-    const char *names;
-    int i, len = xenstore_list(bus->node, &names), left = OTHER_NODES_MAX;
+    const char *names, *const *other;
+    int len = xenstore_list(bus->node, &names), left = OTHER_NODES_MAX;
     char name[32];
     while (len > 0) {
         int size = strlen(names) + 1;
-        for (i = 0; i < ARRAY_SIZE(other_nodes); i++)
-            if (size > strlen(other_nodes[i])
-                && !memcmp(names, other_nodes[i], strlen(other_nodes[i])))
+        for (other = bus->class->others; *other; other++)
+            if (size > strlen(*other) && !memcmp(names, *other, strlen(*other)))
                 break;
-        if (i == ARRAY_SIZE(other_nodes) || size > sizeof(name) || !left--) {
+        if (!*other || size > sizeof(name) || !left--) {
             names += size;
             len -= size;
             continue;
@@ -278,7 +277,7 @@ static int
 was_used(struct xenbus_s *bus, int frontend)
 {
     return (frontend >= XenbusStateInitWait && frontend <= XenbusStateClosed)
-           || xenstore_read(bus->node, ring_ref_node);
+           || xenstore_read(bus->node, bus->class->nodes[0]);
 }
 
 int
@@ -314,33 +313,26 @@ xenbus_reset(struct xenbus_s *bus)
     return xenbus_release(bus);
 }
 
-int noinline // its texts are not on the stack during a close
-xenbus_connect(struct xenbus_s *bus, grant_ref_t ring_ref, evtchn_port_t port
-               , u32 limit)
+int
+xenbus_connect(struct xenbus_s *bus, u32 limit)
 {
-    char ref_text[12], port_text[12];
-    bus->ring_ref = ring_ref;
-    bus->port = port;
-    snprintf(ref_text, sizeof(ref_text), "%u", ring_ref);
-    snprintf(port_text, sizeof(port_text), "%u", port);
-    struct xenstore_node_s nodes[4] = {
-        { ring_ref_node, ref_text }, { port_node, port_text },
-        { protocol_node, XEN_IO_PROTO_ABI_X86_32 },
-    };
-    if (switch_state(bus, nodes, 3, XenbusStateConnected))
+    if (switch_state(bus, NODES_WRITE, XenbusStateConnected))
         return -1;
     return wait_backend(bus, STATE(Connected), STATE(Unknown) | STATE(Closing)
                         | STATE(Closed), limit, "connect");
 }
 
-// Say whether it is our ring that the device is attached with.
+// Say whether the device is attached with what we have published.
 static int
 has_our_ring(struct xenbus_s *bus)
 {
-    u64 ref, port;
-    return !xenstore_read_number(bus->node, ring_ref_node, &ref)
-           && !xenstore_read_number(bus->node, port_node, &port)
-           && ref == bus->ring_ref && port == bus->port;
+    int i;
+    for (i = 0; bus->class->nodes[i]; i++) {
+        const char *value = xenstore_read(bus->node, bus->class->nodes[i]);
+        if (!value || strcmp(value, bus->values[i]))
+            return 0;
+    }
+    return 1;
 }
 
 // Go on with a close that did not come to its end. What was written without an
@@ -376,7 +368,6 @@ look_again(struct xenbus_s *bus)
 int
 xenbus_disconnect(struct xenbus_s *bus)
 {
-    struct xenstore_node_s nodes[1];
     int limit = XEN_LIMIT_STATE;
     if (bus->closing) {
         limit = look_again(bus);
@@ -384,7 +375,7 @@ xenbus_disconnect(struct xenbus_s *bus)
             return limit;
     }
     bus->closing |= 1;
-    int ret = switch_state(bus, nodes, 0, XenbusStateClosed);
+    int ret = switch_state(bus, NODES_STAY, XenbusStateClosed);
     if (ret)
         // where the device is gone, its backend is too
         return ret == XENSTORE_GONE ? 0 : -1;
@@ -395,13 +386,10 @@ xenbus_disconnect(struct xenbus_s *bus)
 int
 xenbus_release(struct xenbus_s *bus)
 {
-    struct xenstore_node_s nodes[4] = {
-        { ring_ref_node }, { port_node }, { protocol_node },
-    };
     if (!bus->closing)
         // it was only late
         return 0;
-    int ret = switch_state(bus, nodes, 3, XenbusStateInitialising);
+    int ret = switch_state(bus, NODES_REMOVE, XenbusStateInitialising);
     if (!ret)
         ret = wait_backend(bus, STATE(InitWait), STATE(Unknown)
                            , bus->closing > 1 ? XEN_LIMIT_AGAIN : XEN_LIMIT_STATE

@@ -9,16 +9,27 @@
 
 #define XENBUS_PATHSIZE 128
 
+// Most nodes that a frontend publishes when it connects, and the size of their values.
+#define XENBUS_NODES 3
+#define XENBUS_VALUESIZE 12
+
+// A class of devices, as the document of its interface tells.
+struct xenbus_class_s {
+    const char *name;               // "vbd"
+    const char *nodes[XENBUS_NODES + 1]; // what we publish, the ring first, then null
+    const char *const *others;      // how the names begin of what others publish, then null
+};
+
 struct xenbus_s {
     const char *name;               // for messages, as "xvde"
+    const struct xenbus_class_s *class;
     char node[32];                  // "device/vbd/51776"
     char backend[XENBUS_PATHSIZE];  // "/local/domain/0/backend/vbd/1/51776"
     char error_dir[XENBUS_PATHSIZE + 16]; // where it may say what is wrong
     domid_t domid;                  // the backend's domain
-    grant_ref_t ring_ref;           // what we published last
-    evtchn_port_t port;
+    char values[XENBUS_NODES][XENBUS_VALUESIZE]; // of the nodes that we publish
     const char *error;              // what was wrong last, a format without its values
-    u32 values[3];
+    u32 details[3];
     u8 closing;                     // 1: a close has begun, and not come to its end;
                                     // 3: and that has been said
     u32 usual[XenbusStateClosed + 1]; // us that it took to get there last
@@ -28,9 +39,9 @@ struct xenbus_s {
 // values, which may be constant texts. Returns -1.
 int xenbus_fail(struct xenbus_s *bus, const char *what, u32 a, u32 b, u32 c);
 
-// Fill in backend path and domain of device/`class`/`id`. POST only.
+// Fill in backend path and domain of device `id` of a class. POST only.
 // Returns 0, or -1 with a message.
-int xenbus_probe(struct xenbus_s *bus, const char *class, u32 id);
+int xenbus_probe(struct xenbus_s *bus, const struct xenbus_class_s *class, u32 id);
 
 // Find what the backend wrote about its last failure. Returns null if it is nothing;
 // the text stays valid until the next request.
@@ -45,11 +56,10 @@ int xenbus_reset(struct xenbus_s *bus);
 // Returns 0 if so, else -1 with a message.
 int xenbus_check_free(struct xenbus_s *bus);
 
-// Publish ring and event channel, go to Connected, and wait at most `limit` ms
-// for the backend to do so, or to go where it never does (Unknown, Closing,
+// Publish the nodes of the class with bus->values, go to Connected, and wait at most
+// `limit` ms for the backend to do so, or to go where it never does (Unknown, Closing,
 // Closed). Returns 0, or -1 with a message, and what the backend says about it.
-int xenbus_connect(struct xenbus_s *bus, grant_ref_t ring_ref
-                   , evtchn_port_t port, u32 limit);
+int xenbus_connect(struct xenbus_s *bus, u32 limit);
 
 // First half of a close: go to Closed and wait until the backend has followed,
 // which means that it has let go of ring and grants. Returns 0, or -1 with a

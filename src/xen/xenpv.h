@@ -112,4 +112,58 @@ void xen_handover_15(struct bregs *regs);
 void xen_handover(void);
 void xen_handover_tick(void);
 
+// platform.c
+
+// End the domain by `reason` (Xen's sched.h, SHUTDOWN_*); in handover.c what
+// 16-bit code calls. Returns if there is no Xen.
+void xen_shutdown(u32 reason);
+u32 xen_shutdown32(u32 reason);
+#define XEN_SHUTDOWN_POWEROFF 0
+#define XEN_SHUTDOWN_REBOOT   1
+#define XEN_SHUTDOWN_CRASH    3
+// 32-bit segmented code has no way to call Xen.
+#define XEN_SHUTDOWN(reason) do {                       \
+        if (CONFIG_XEN_PV && (MODE16 || !MODESEGMENT))  \
+            xen_shutdown(reason);                       \
+    } while (0)
+
+// pvh.c: what a PVH guest needs before its devices: the clock's frequency, int10,
+// the memory map. POST only.
+void xenpvh_setup(void);
+
+// tick.c: the clock of a PVH guest, in 16-bit and 32-bit flat code
+
+// Show programs the ticks that are due, by int 08. Called where SeaBIOS lets
+// interrupts in, on the caller's stack.
+void xentick_poll(void);
+
+// The handler of the timer's interrupt.
+void xentick_irq(void);
+
+// A boot sector is about to run.
+void xentick_boot(void);
+
+// An OS may be about to take over: it finds the local APIC as after power-on.
+void xentick_handover(void);
+
+// A program waits, or asks for a key: let it have the timer. Returns 1 if an
+// interrupt will come.
+int xentick_may_sleep(void);
+// yield_toirq() may sleep in this mode.
+#define XENTICK_SLEEPS (CONFIG_XEN_PVH && (MODE16 || !MODESEGMENT))
+
+// The BIOS is about to wait, for a key or a time, on a stack of its own: see from time
+// to time what dom0 asks for. In control.c what 16-bit code calls.
+void xentick_control(void);
+u32 xen_control32(u32 unused);
+
+// A program has asked for a key in vain.
+void xentick_nokey(void);
+
+// To be called at the entry of int13; of int15 and int1a (date.c), where it returns 1
+// if it has answered the call.
+void xentick_13(void);
+int xentick_15(struct bregs *regs);
+int xendate_1a(struct bregs *regs);
+
 #endif // xenpv.h

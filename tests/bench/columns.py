@@ -34,14 +34,19 @@ class Column:
 
 
 PVH = {"type": "pvh"}
+AHCI = {"hdtype": "ahci"}
 COLUMNS = [
     Column("closed", "this layer, closed", "closed"),
+    Column("twin", "this layer, closed, IDE disk", "closed", first="xvda"),
+    Column("twin ahci", "this layer, closed, AHCI disk", "closed", first="hda", settings=AHCI),
     Column("closed qdisk", "this layer, closed, qdisk", "closed", backend="qdisk"),
     Column("sticky", "this layer, sticky", "sticky"),
     Column("sticky qdisk", "this layer, sticky, qdisk", "sticky", backend="qdisk"),
     Column("ide", "SeaBIOS, IDE by PIO", "stock", first="hda"),
     Column("dma", "SeaBIOS, IDE by DMA", "dma", first="hda"),
-    Column("ahci", "SeaBIOS, AHCI", "stock", first="hda", settings={"hdtype": "ahci"}),
+    Column("ahci", "SeaBIOS, AHCI", "stock", first="hda", settings=AHCI),
+    Column("layer pvh", "this layer in PVH", "pvh",
+           settings={**PVH, "cmdline": "seabios:etc/show-boot-menu=0"}),
     Column("pvh", "GRUB in PVH", first="xvda", settings=PVH),
     Column("pvh qdisk", "GRUB in PVH, qdisk", first="xvda", backend="qdisk", settings=PVH),
     Column("linux", "Linux's blkfront", settings=PVH),
@@ -51,12 +56,13 @@ BY_NAME = {column.name: column for column in COLUMNS}
 
 
 def blobs():
-    """Build the BIOS blobs: {name: file}."""
+    """Build the firmware: {name: file}."""
     for name, settings in SETTINGS.items():
         with Step(f"bench: blob {name}", 20):
             command(["env", "-u", "MAKEFLAGS", "make", "-s", "-C", disks.PROJECT,
                      f"OUT=out/bench/{name}", f"SETTINGS={settings}"])
-    return {name: OUT / name / "bios-xenpv.bin" for name in SETTINGS}
+    return {**{name: OUT / name / "bios-xenpv.bin" for name in SETTINGS},
+            "pvh": OUT / "closed/seabios-xenpvh.elf"}
 
 
 def check_blobs(files):

@@ -150,11 +150,12 @@ class Profile:
 
 
 class Boot:
-    """Adds up what happens from SeaBIOS's first line to the kernel's entry."""
+    """Adds up what happens from SeaBIOS's first line to another one's beginning."""
 
-    FIRST, LAST = "SeaBIOS (version", "BENCH kernel"
+    FIRST, KERNEL, MENU = "SeaBIOS (version", "BENCH kernel", "Press ESC for boot menu"
 
-    def __init__(self):
+    def __init__(self, last=KERNEL):
+        self.last = last
         self.line, self.counts, self.on = "", collections.Counter(), False
 
     def take(self, event, _, words):
@@ -172,7 +173,7 @@ class Boot:
     def print(self, letter):
         """The guest prints."""
         self.line = "" if letter == "\n" else self.line + letter
-        if self.line in (self.FIRST, self.LAST):
+        if self.line in (self.FIRST, self.last):
             self.on = self.line == self.FIRST
 
     def measures(self):
@@ -191,7 +192,10 @@ class StoreLog:
         lab.run(f"xenstore-control logfile {self.FILE}")
 
     def end(self):
-        """End it; returns {what: how often} of the layer, which begins by listing the disks."""
+        """End it; returns {what: how often} of the layer, which begins by listing the disks.
+
+        The requests of an attach are those from one to the next, where there are two.
+        """
         self.lab.run("xenstore-control log off")
         lines = self.lab.run(f"cat {self.FILE}").splitlines()
         messages = [match.groups() for match in
@@ -199,9 +203,13 @@ class StoreLog:
         start = next((place for place, (_, kind, path) in enumerate(messages)
                       if (kind, path.rstrip(" )")) == ("DIRECTORY", "device/vbd")), len(messages))
         ours = [(kind, data) for who, kind, data in messages[start:] if who == messages[start][0]]
-        attaches = [data for kind, data in ours
+        attaches = [place for place, (kind, data) in enumerate(ours)
                     if kind == "WRITE" and re.match(r"device/vbd/\d+/state 4\b", data)]
-        return {"store requests": len(ours), "attaches": len(attaches)}
+        found = {"store requests": len(ours), "attaches": len(attaches)}
+        if len(attaches) > 1:
+            found["requests of an attach"] = statistics.median(
+                after - before for before, after in zip(attaches, attaches[1:]))
+        return found
 
 
 class Trace:

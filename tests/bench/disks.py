@@ -28,9 +28,10 @@ MIB = 1 << 20
 BIG, SMALL, SLOW = 32 * MIB, 6 * MIB, 2 * MIB   # the files that GRUB's testspeed reads
 LOADS = {"16": 16 * MIB, "60": 60 * MIB}        # kernel and initrd together
 SPEED = BIG + SMALL + LOADS["16"]               # what GRUB reads from the disk "speed"
-MODULES = ["part_msdos", "ext2", "fat", "normal", "linux", "test", "testspeed", "iorw"]
+MODULES = ["part_msdos", "ext2", "fat", "normal", "linux", "test", "testspeed", "iorw", "loadenv"]
 LINUX_OPTIONS = "console=hvc0 earlyprintk=xen,keep mitigations=off nokaslr quiet loglevel=2"
 PATTERN_MIB = 64
+GRUBENV = "# GRUB Environment Block\n".ljust(1024, "#")
 
 
 def mark(text):
@@ -55,6 +56,8 @@ CONFIGS = {
     "speed-slow": mark("grub") + testspeed("big", "slow", 65536)
                   + testspeed("small", "slow2", 512),
     **{f"grub-{name}": mark("grub") + load() for name in LOADS},
+    # as Ubuntu's and Fedora's do: what failed is known at the next boot
+    "saved-60": mark("grub") + "set recordfail=1\nsave_env recordfail\n" + load(),
 }
 
 
@@ -152,8 +155,11 @@ def grub_disks(directory):
     data = {"big": noise(BIG), "small": noise(SMALL), "slow": noise(SLOW), "slow2": noise(SLOW)}
     shutil.copy(directory / "grub-i386-pc", directory / "core.img")
     for name, config in CONFIGS.items():
-        size = name.removeprefix("grub-") if name.startswith("grub-") else "16"
-        files = {"boot/grub/grub.cfg": config, "vmlinuz": directory / f"vmlinuz-{size}",
+        size = name.rpartition("-")[2]
+        if size not in LOADS:
+            size = "16"
+        files = {"boot/grub/grub.cfg": config, "boot/grub/grubenv": GRUBENV,
+                 "vmlinuz": directory / f"vmlinuz-{size}",
                  "initrd": directory / f"initrd-{size}"}
         if name == "speed":
             files |= {"big": data["big"], "small": data["small"]}

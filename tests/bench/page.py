@@ -3,7 +3,6 @@
 import statistics
 import textwrap
 
-import disks
 import plots
 from columns import BY_NAME
 from counts import KINDS, PARTS
@@ -63,12 +62,20 @@ From SeaBIOS's first line to the kernel's entry, GRUB with 60 MiB of kernel and 
 above, and messages to xenstored (here the one in C, whose log counts them).
 
 """,
+"attach": """
+## What an attach costs
+
+Milliseconds of an int13 that reads one sector at random, which is an attach, a read and a close; and the
+requests to xenstored of one, by the C one's log. 16 of them are the layer's own, the others looks at the
+backend's state.
+
+""",
 "fills": """
 ## Forms of requests
 
 Milliseconds of a read of 2 MiB with `O_DIRECT`, as much as the layer reads at a time, by Linux's blkfront
 with each form of requests alone: *plain* ones of 11 pages on a ring of one page, as the layer makes
-them for a backend that knows no others; *indirect* ones of 256 pages (the layer makes them of 64);
+them for a backend that knows no others; *indirect* ones of 256 pages (the layer makes them of 32);
 plain ones with *persistent* grants, whose data Linux copies; a ring of *16 pages*. QEMU has no
 indirect requests: that column is plain there.
 
@@ -107,11 +114,19 @@ ends the BIOS's wait for its boot menu. IDE by PIO was stopped after {limit} s: 
 would have taken at the speed that it had.
 
 """,
+"twins": """
+## Disks that are emulated as well
+
+Seconds from the start of the boot sector to the kernel's entry, GRUB with 60 MiB of kernel and initrd; the
+same in times of what a disk without a twin takes; and how often the emulated disk was read meanwhile. In
+the other half GRUB saves its environment first: what it writes to is read from the emulated disk from then on.
+
+""",
 "post": """
 ## POST
 
 Seconds from SeaBIOS's first line to the offer of its boot menu, by number of disks. libxl emulates
-four IDE and six AHCI disks at most.
+four IDE and six AHCI disks at most. Where one disk is silent, its storage answers nothing.
 
 """,
 "together": """
@@ -137,6 +152,9 @@ memory for its cache, and never more than 4 MiB.
 - Real hardware, real disks, and more than one CPU.
 """,
 }
+
+# How the rows of a section begin, where that is not its own name: "" are all.
+ROWS_OF = {"goals": ("",)}
 
 BOOT = ("exits", "device model", "hypercalls", "event channel", "store requests", "attaches")
 
@@ -207,6 +225,8 @@ def ratios(results):
     return [
         least(speed + "closed / AHCI", 8, faster("testspeed", "big", "closed", "ahci")),
         least(speed + "closed / GRUB in PVH", 4, faster("testspeed", "big", "closed", "pvh")),
+        least(speed + "this layer in PVH / GRUB in PVH", 2,
+              faster("testspeed", "big", "layer pvh", "pvh")),
         least(speed + "sticky / closed", 2, faster("testspeed", "big", "sticky", "closed")),
         least(speed + "closed / IDE by PIO", 200, faster("testspeed", "big", "closed", "ide")),
         least("Sequential reads of 1 sector: closed / AHCI", 40,
@@ -216,11 +236,20 @@ def ratios(results):
         least("Sequential reads of 127 sectors: sticky / Linux's of 64 KiB", 1, sticky / linux),
         least(entry + "closed / IDE by PIO", 20, faster("load grub 60", "kernel", "closed", "ide")),
         least(entry + "closed / AHCI", 3, faster("load grub 60", "kernel", "closed", "ahci")),
+        least(entry + "this layer in PVH / closed", 1.5,
+              faster("load grub 60", "kernel", "layer pvh", "closed")),
+        least(entry + "this layer in PVH / GRUB in PVH", 1,
+              faster("load grub 60", "kernel", "layer pvh", "pvh")),
         least("First to last int13 of a GRUB boot, 54 MiB: closed / AHCI", 4,
               faster("testspeed", "first to last", "closed", "ahci")),
         ("POST of closed: 16 disks / 1 disk", "at most 2", sixteen / one,
          sixteen / one <= 2),
         ("A cache hit: accesses that the device model serves", "none", hit, not hit),
+        *[(f"Boot sector to kernel entry, 60 MiB, GRUB{what}: IDE disk / no twin", "at most 1.1",
+           found, found <= 1.1)
+          for what, row in (("", "twins"), (" that saves its environment", "twins saved"))
+          for found in [median(results, row, "twin", "loading")
+                        / median(results, row, "closed", "loading")]],
     ]
 
 
@@ -280,6 +309,31 @@ def loads(results):
                     [(row, measure) for row, _, _ in rows for measure in ("kernel", "init")])
 
 
+def twins(results):
+    """How long each disk takes to load, in times of what one without a twin takes."""
+    least = median(results, "twins", "closed", "loading")
+    lines = [["", "n", "s", "times", "emulated reads", "saved: s", "times", "emulated reads"]]
+    for name in results["twins"]:
+        line = [BY_NAME[name].title, str(len(values(results, "twins", name, "loading")))]
+        for row in ("twins", "twins saved"):
+            times = values(results, row, name, "loading")
+            line += [spread(times), f"{statistics.median(times) / least:.2f}",
+                     spread(values(results, row, name, "emulated reads"))]
+        lines.append(line)
+    return table(lines)
+
+
+def post(results):
+    """The tables of POST."""
+    import rows
+    return measures(results, ["s", "1 disk", "4 disks", "16 disks", "4 disks, one silent"],
+                    [(f"post {which}", "post") for which in ("1", "4", "16", "4 silent")]) \
+        + "\nCounted, of *closed*, as of a boot above:\n\n" \
+        + table([["disks", *BOOT], *[[name, *[spread(values(results, "post counts", "closed",
+                                                           f"{name} {what}")) for what in BOOT]]
+                                     for name in rows.POSTS]])
+
+
 def counts(results, row, numbers, measure, what):
     """A table with a column for each number of disks or guests."""
     return measures(results, ["s", *[f"{count} {what}" for count in numbers]],
@@ -305,32 +359,78 @@ def text_of(results):
     words = {**facts, **facts["blobs"], "limit": rows.LIMIT,
              "ovmf": paragraph(f"- OVMF: {OVMF}", "  "),
              "packages": paragraph(f"- {packages}.", "  "),
-             "profile": paragraph(least_time(results)),
+             "profile": paragraph(least_time(results)) if is_complete(results, "profile") else "",
              "calls": paragraph(
                  f"Calls of a row of sequential reads: {calls(rows.SEQUENTIAL)}; of another row: "
                  f"{calls(rows.RANDOM)}; fewer of many sectors.")}
     tables = {
-        "goals": goals(results), "int13": int13(results),
-        "counts": counted(results),
-        "boot": measures(results, ["", *BOOT], [("boot", what) for what in BOOT]),
-        "fills": measures(results, ["ms", *rows.FORMS], [("fills", name) for name in rows.FORMS]),
-        "testspeed": measures(results, ["", "32 MiB: MiB/s", "small blocks: MiB/s",
-                                        "first to last: s"],
-                              [("testspeed", name) for name in ("big", "small", "first to last")]),
-        "profile": measures(results, ["ms", *KINDS], [("profile", kind) for kind in KINDS]),
-        "load": loads(results), "post": counts(results, "post", (1, 4, 16), "post", "disks"),
-        "together": counts(results, "together", (1, 4, 8), "all", "guests"),
-        "memory": measures(results, ["MiB", "of 128", "of 512"],
-                           [("memory 128", "usable"), ("memory 512", "usable")]),
-        "end": "",
+        "goals": goals, "int13": int13, "counts": counted,
+        "boot": lambda _: measures(results, ["", *BOOT], [("boot", what) for what in BOOT]),
+        "attach": lambda _: measures(results, ["", "oxenstored: ms", "xenstored in C: ms",
+                                               "store requests"],
+                                     [("attach", what)
+                                      for what in ("oxenstored", "xenstored", "requests")]),
+        "fills": lambda _: measures(results, ["ms", *rows.FORMS],
+                                    [("fills", name) for name in rows.FORMS]),
+        "testspeed": lambda _: measures(results, ["", "32 MiB: MiB/s", "small blocks: MiB/s",
+                                                  "first to last: s"],
+                                        [("testspeed", name)
+                                         for name in ("big", "small", "first to last")]),
+        "profile": lambda _: measures(results, ["ms", *KINDS], [("profile", kind) for kind in KINDS]),
+        "load": loads,
+        "twins": twins,
+        "post": post,
+        "together": lambda _: counts(results, "together", (1, 4, 8), "all", "guests"),
+        "memory": lambda _: measures(results, ["MiB", "of 128", "of 512"],
+                                     [("memory 128", "usable"), ("memory 512", "usable")]),
+        "end": lambda _: "",
     }
-    return HEAD.format(**words) + "".join(
-        section.format(**words) + tables[name] for name, section in SECTIONS.items())
+    return {"head": HEAD.format(**words),
+            **{name: section.format(**words) + tables[name](results)
+               for name, section in SECTIONS.items() if is_complete(results, name)}}
+
+
+def is_complete(results, section):
+    """Whether there are all results of a section."""
+    import rows
+    names = ROWS_OF.get(section, (section,))
+    return all(len(results.get(row.name, {}).get(column.name, {"values": ()})["values"]) > repetition
+               for row, column, repetition in rows.jobs() if row.name.startswith(names))
+
+
+def heading(section):
+    """The line that a section begins with."""
+    return SECTIONS[section].strip().splitlines()[0]
+
+
+def parts_of(text):
+    """A page's sections: {heading: text}; the part before the first one has none."""
+    parts, line = {}, ""
+    for piece in text.splitlines(keepends=True):
+        if piece.startswith("## "):
+            line = piece.strip()
+        parts[line] = parts.get(line, "") + piece
+    return parts
 
 
 def write(docs, results):
-    """Write the page and the plots, and print the page."""
-    text = text_of(results)
-    (docs / "benchmarks.md").write_text(text)
-    plots.write(docs, results, median)
+    """Write the page and the plots, and print the page.
+
+    Where results of some sections are missing, the other ones take their places in the page as it
+    is, and say of which day and blob they are.
+    """
+    path, sections = docs / "benchmarks.md", text_of(results)
+    head = sections.pop("head")
+    if "goals" in sections:
+        plots.write(docs, results, median)
+        text = head + "".join(sections.values())
+    else:
+        old = parts_of(path.read_text())
+        note = "\n*Measured on {date}, blob {blobs[closed]}...*\n".format(**results["facts"])
+        new = {heading(name): part.lstrip("\n") + note
+               for name, part in sections.items() if name != "end"}
+        order = ["", *map(heading, SECTIONS)]
+        text = "\n".join({**old, **new}[line].rstrip("\n") + "\n" for line in order
+                         if line in old or line in new)
+    path.write_text(text)
     print(text)

@@ -11,7 +11,7 @@ from columns import BY_NAME                     # noqa: E402
 # The layer in blue, the rest in other colours.
 COLOURS = {"closed": "#08519c", "sticky": "#3182bd", "closed qdisk": "#6baed6",
            "sticky qdisk": "#9ecae1", "ahci": "#d95f02", "dma": "#e6a300", "ide": "#a50f15",
-           "linux": "#238b45", "pvh": "#756bb1", "pvh qdisk": "#bcbddc", "linux qdisk": "#74c476"}
+           "linux": "#238b45", "layer pvh": "#2171b5", "pvh": "#756bb1", "pvh qdisk": "#bcbddc", "linux qdisk": "#74c476"}
 SIZES = (1, 8, 64, 127)
 
 

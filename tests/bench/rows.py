@@ -13,11 +13,13 @@ import counts
 import disks
 from columns import BY_NAME
 from course import Course, Late
-from lab import Lab
+from lab import Lab, firmware
+from trial import stall, twin_reads
 
 PV = ["closed", "closed qdisk", "sticky", "sticky qdisk"]
 FAST = ["closed", "sticky", "dma", "ahci"]
-REPEATED = ["closed", "sticky", "ahci", "pvh", "linux"]     # the goals are about these
+TWINS = ["closed", "twin", "twin ahci", "ide", "ahci"]
+REPEATED = ["closed", "twin", "sticky", "ahci", "layer pvh", "pvh", "linux"]     # the goals are about these
 
 
 @dataclasses.dataclass
@@ -60,7 +62,8 @@ class Bench:
         """The xl.cfg settings of a column's guest."""
         settings = {**column.settings, **more}
         if column.blob:
-            settings["bios_path_override"] = self.lab.blob(self.blobs[column.blob])
+            file = self.blobs[column.blob]
+            settings |= firmware(self.lab.blob(file), file)
         elif column.name.startswith("pvh"):
             settings["kernel"] = self.put("grub-i386-xen_pvh")
         elif column.name.startswith("linux"):
@@ -196,6 +199,27 @@ def boot(bench, column):
     return counter.measures() | found
 
 
+def attach(bench, column):
+    """Milliseconds of int13 calls that attach, read a sector and close, with each xenstored.
+
+    And the requests of one: only the xenstored in C tells them.
+    """
+    found = {}
+    for store in ("oxenstored", "xenstored"):
+        with Lab.start("bench-attach", store) as lab:
+            there = Bench(lab, bench.blobs, bench.made)
+            device = there.attach(there.disk(*RANDOM["closed"]))
+            log = counts.StoreLog(lab) if store == "xenstored" else None
+            with there.course(column, [device]) as course:
+                course.boot()
+                khz = int(course.wait(r"BENCH khz=(\d+)")[1].group(1))
+                found[store] = timed(course, ["read-random 1"], khz)["read-random 1"]
+                course.wait("^TEST PASS", 200)
+                if log:
+                    found["requests"] = log.end()["requests of an attach"]
+    return found
+
+
 def speed(bench, column):
     """GRUB's testspeed, and what GRUB loads after it: seconds and MiB/s."""
     slow = column.name == "ide"
@@ -237,6 +261,10 @@ def load(bench, column, loader, size):
         if column.name == "ide":
             return load_slowly(bench, course, times["boot sector"], disks.LOADS[size])
         found = course.marks(["kernel"], 200)
+        if column.blob:
+            found["loading"] = found["kernel"] - times["boot sector"]
+            if not course.pvh:
+                found["emulated reads"] = sum(twin_reads(course).values())
         if bench.repetition == 0:
             found |= course.marks(["init"], 200)
     return found
@@ -249,15 +277,45 @@ def load_slowly(bench, course, begin, size):
     except Late:
         text = bench.lab.run(f"xl qemu-monitor-command {course.name} 'info blockstats'")
         done = int(re.search(r"^ide\S+: rd_bytes=(\d+)", text, re.M).group(1))
-        return {"kernel": begin + LIMIT * size / done, "read": done / disks.MIB}
+        return {"kernel": begin + LIMIT * size / done, "read": done / disks.MIB,
+                "loading": LIMIT * size / done}
 
 
-def post(bench, column, count):
-    """Seconds from SeaBIOS's first line to its boot menu, with so many disks."""
+def post_disks(bench, count, silent):
+    """So many disks; the last `silent` ones answer nothing."""
     devices = [bench.lab.attach(bench.files / "hello.raw", snapshot=True) for _ in range(count)]
-    with bench.course(column, devices) as course:
+    stall(bench.lab, devices[count - silent:])
+    return devices
+
+
+def post(bench, column, count, silent=0):
+    """Seconds from SeaBIOS's first line to its boot menu, with so many disks."""
+    with bench.course(column, post_disks(bench, count, silent)) as course:
         times = course.boot()
     return {"post": times["menu"] - times["bios"]}
+
+
+POSTS = {"1": (1, 0), "4": (4, 0), "16": (16, 0), "4, one silent": (4, 1)}
+
+
+def post_counts(bench, column):
+    """What POST with so many disks makes the guest do, and its messages to xenstored."""
+    found = {}
+    with Lab.start("bench-post", "xenstored") as lab:
+        bench = Bench(lab, bench.blobs, bench.made)
+        for name, (count, silent) in POSTS.items():
+            devices = post_disks(bench, count, silent)
+            trace, log = counts.Trace(lab), counts.StoreLog(lab)
+            with bench.course(column, devices) as course:
+                domain = course.first_line()
+                course.wait("Press .* for boot menu")
+                lab.run(f"xl pause {domain}")
+                counter = counts.Boot(counts.Boot.MENU)
+                trace.end(counter)
+                found |= {f"{name} {what}": value
+                          for what, value in {**counter.measures(), **log.end()}.items()}
+            bench.clean()
+    return found
 
 
 def together(bench, column, count):
@@ -286,18 +344,23 @@ def memory(bench, column, mib):
 
 ROWS = [
     Row("counts", counted, [*PV, "ide", "dma", "ahci"], 1),
-    Row("boot", boot, ["closed", "sticky", "dma", "ahci"], 1),
+    Row("boot", boot, ["closed", "layer pvh", "sticky", "dma", "ahci"], 1),
+    Row("attach", attach, ["closed"], 1),
     Row("int13", int13, [*PV, "ide", "dma", "ahci", "linux", "linux qdisk"], 3),
     Row("fills", fills, ["linux", "linux qdisk"], 3),
-    Row("testspeed", speed, [*PV, "ide", "dma", "ahci", "pvh", "pvh qdisk"], 3),
+    Row("testspeed", speed, [*PV, "ide", "dma", "ahci", "layer pvh", "pvh", "pvh qdisk"], 3),
     Row("profile", profile, ["closed", "sticky", "ahci"], 1),
     Row("load grub 16", load, [*FAST, "pvh", "ide"], 1, ("grub", "16")),
-    Row("load grub 60", load, [*FAST, "pvh", "ide"], 3, ("grub", "60")),
+    Row("load grub 60", load, [*FAST, "layer pvh", "pvh", "ide"], 3, ("grub", "60")),
     Row("load syslinux 16", load, FAST, 1, ("syslinux", "16")),
     Row("load syslinux 60", load, FAST, 1, ("syslinux", "60")),
+    Row("twins", load, TWINS, 3, ("grub", "60")),
+    Row("twins saved", load, TWINS, 3, ("saved", "60")),
     Row("post 1", post, ["closed", "ide", "ahci"], 3, (1,)),
     Row("post 4", post, ["closed", "ide", "ahci"], 3, (4,)),
     Row("post 16", post, ["closed"], 3, (16,)),
+    Row("post 4 silent", post, ["closed"], 1, (4, 1)),
+    Row("post counts", post_counts, ["closed"], 1),
     *[Row(f"together {count}", together, ["closed", "sticky", "ahci", "pvh"], 1, (count,))
       for count in (1, 4)],
     # takes minutes

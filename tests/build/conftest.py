@@ -1,12 +1,11 @@
 """Fixtures of the build tests, and the figures that they show at the end."""
 
+import functools
 from pathlib import Path
 
 import pytest
 
 from project import must
-
-FIGURES = pytest.StashKey()
 
 
 @pytest.fixture(scope="session")
@@ -16,11 +15,12 @@ def tarball():
 
 
 @pytest.fixture
-def figure(request):
+def figure(record_property):
     """A function that adds a line to the figures shown at the end."""
-    return request.config.stash.setdefault(FIGURES, []).append
+    return functools.partial(record_property, "figure")
 
 
-def pytest_terminal_summary(terminalreporter, config):
-    for line in config.stash.get(FIGURES, []):
-        terminalreporter.write_line(line)
+def pytest_terminal_summary(terminalreporter):
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for _, line in report.user_properties:
+            terminalreporter.write_line(line)

@@ -39,4 +39,4 @@ def copy_project(dest):
 def build_series(count, out):
     """Build with the first patches of the series alone, in a directory; returns make's output."""
     patches = " ".join(f"patches/{patch.name}" for patch in PATCHES[:count])
-    return must("make", f"PATCHES={patches}", f"OUT={out}")
+    return must("make", f"PATCHES={patches}", f"OUT={out}", f"{out}/bios-xenpv.bin")

@@ -12,6 +12,7 @@ from project import PROJECT, copy_project, must, run
 
 LAYER = PROJECT / "src/xen"
 
+FILE_LIMIT = 450            # lines
 STATIC_LIMIT = 264          # the list of emulated drives takes 256
 DRIVE_LIMIT = 64        # bytes of low memory for each disk; SeaBIOS's own drivers take 40 and more
 
@@ -65,24 +66,40 @@ BOUNDED = {
         "counts",
     ("monitor.c", "read_line", "for (;;)"):
         "waits for a key each time, until that is Enter",
-    ("monitor.c", "cut_word", "while (*text && *text != 0)"):
+    ("monitor.c", "monitor_cut_word", "while (*text && *text != 0)"):
         "to the end of a text",
-    ("monitor.c", "cut_word", "while (*text == 0)"):
+    ("monitor.c", "monitor_cut_word", "while (*text == 0)"):
         "to the end of a text",
-    ("monitor.c", "monitor_ls",
+    ("moncmd.c", "monitor_ls",
      "for (; name - monitor->names < len && !monitor->quit; name += strlen(name) + 1)"):
         "to the end of a copy of a reply that has a NUL behind it",
-    ("monitor.c", "monitor_speed",
+    ("moncmd.c", "monitor_speed",
      "while (done < SPEED_SIZE && done / drive->blksize + blocks <= drive->sectors)"):
         "each round reads more, or leaves",
-    ("monitor.c", "monitor_ports", "while (++status.port < PORTS_MAX && ret != -XEN_EINVAL)"):
+    ("moncmd.c", "monitor_help", "for (command = monitor_commands; command->name; command++)"):
+        "a constant list",
+    ("monitor.c", "run_line", "for (command = monitor_commands; command->name; command++)"):
+        "a constant list",
+    ("moncmd.c", "monitor_ports", "while (++status.port < PORTS_MAX && ret != -XEN_EINVAL)"):
         "counts",
-    ("monitor.c", "monitor_settings", "while ((setting = xensettings_next(setting)))"):
+    ("moncmd.c", "monitor_settings", "while ((setting = xensettings_next(setting)))"):
         "SeaBIOS's list of romfiles",
     ("monitor.c", "xen_monitor", "while (!monitor->done)"):
         "until the user goes on",
     ("platform.c", "find_window", "foreachpci(pci)"):
         "SeaBIOS's list of devices",
+    ("tick.c", "take_due", "for (count = 0; (s64)(now - due) >= 0; count++)"):
+        "each round is 55 ms of what has passed since the last call",
+    ("tick.c", "take_due", "for (; counter >= TICKS_PER_DAY; counter -= TICKS_PER_DAY)"):
+        "each round is a day of what has passed since the last call",
+    ("tick.c", "wait_us", "while ((left = end - rdtscll()) > 0)"):
+        "int15 86: the caller has asked to wait for so long, by the TSC",
+    ("date.c", "clock_seconds", "for (; (s64)(now - at) >= len; at += len)"):
+        "each round is a second of what has passed since the last call",
+    ("date.c", "clock_read_date", "for (year = 1970; days >= days_of_year(year); year++)"):
+        "32 bits of seconds end in 2106",
+    ("date.c", "clock_read_date", "for (month = 1; days >= days_of_month(year, month); month++)"):
+        "the days are those of one year",
     ("settings.c", "xensettings_next", "while ((file = romfile_findprefix(\"\", file)))"):
         "SeaBIOS's list of romfiles",
     ("settings.c", "take_text", "while (to < len && text[to] != 0)"):
@@ -109,6 +126,12 @@ BOUNDED = {
         "a constant text",
     ("blkring.c", "blkring_open", "while (!xengrant_is_free(ring->ref) && --tries)"):
         "as often as there are disks",
+    ("xenbus.c", "switch_state", "for (; what != NODES_STAY && names[count]; count++)"):
+        "a constant list",
+    ("xenbus.c", "remove_others", "for (other = bus->class->others; *other; other++)"):
+        "a constant list",
+    ("xenbus.c", "has_our_ring", "for (i = 0; bus->class->nodes[i]; i++)"):
+        "a constant list",
     ("xenbus.c", "xenbus_find_error",
      "while (strlen(backend) > strlen(middle) && memcmp(backend, middle, strlen(middle)))"):
         "to the end of a copy of the path",
@@ -175,13 +198,20 @@ def test_loop_that_counts_is_left_alone():
     assert endless(text.replace("xenwait_step(wait)", "*other")) == []
 
 
+################ Size
+
+def test_files_are_short():
+    assert [path.name for path in sorted(LAYER.rglob("*.[ch]"))
+            if len(path.read_text().splitlines()) > FILE_LIMIT] == []
+
+
 ################ Memory
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """A build with the default SeaBIOS, and gcc's graph of calls."""
     out = tmp_path_factory.mktemp("budgets") / "out"
-    must("make", f"OUT={out}", "CC=cc -fcallgraph-info=su")
+    must("make", f"OUT={out}", "CC=cc -fcallgraph-info=su", f"{out}/bios-xenpv.bin")
     return SimpleNamespace(tree=out / "seabios", out=out / "seabios/out")
 
 
@@ -198,9 +228,11 @@ def drive_size(built):
 
 def test_low_memory(built, figure):
     """The segments that 16-bit code sees are small, and are taken in one place."""
-    headers = must("objdump", "-h", built.out / "ccode32flat.o")
-    static = {kind: sum(int(size, 16) for size in re.findall(
-        rf"\.data\.{kind}\.\S*/src/xen/\S+ +(\w+)", headers)) for kind in ("varlow", "varfseg")}
+    symbols = must("objdump", "-t", built.out / "ccode32flat.o")
+    linked = set(must("nm", "-j", built.out / "rom.o").split())     # the others are left out
+    static = {kind: sum(int(size, 16) for size, name in re.findall(
+        rf"\.data\.{kind}\.\S*/src/xen/\S+\s+(\w+) (\w+)$", symbols, re.M) if name in linked)
+        for kind in ("varlow", "varfseg")}
     taken = re.findall(r"\b\w*malloc\w*\((?!\))[^;]*|\bmemalign_\w+\([^;]*",
                        "".join(path.read_text() for path in sorted(LAYER.glob("*.c"))))
     low = [call for call in taken if re.search(r"_low|_fseg|ZoneLow|ZoneFSeg|_tmp(?!high)", call)]
@@ -236,6 +268,16 @@ def test_no_memory_is_taken_after_post(built):
     assert [name for name in reached(graph, "xen_process_op") if takes.match(name)] == []
     assert "blkring_queue" in reached(graph, "xen_process_op")
     assert any(takes.match(name) for name in reached(graph, "probe_disk")), "nothing is seen"
+
+
+def test_what_devices_point_to_stays_after_post(built):
+    """A constant that only POST's code names goes with that code; a device's class must not."""
+    symbols = {name: int(value, 16) for value, name in re.findall(
+        r"^(\w+) \w (\w+)$", must("nm", built.out / "rom.o"), re.M)}
+    classes = {name: value for name, value in symbols.items() if name.endswith("_class")}
+    assert "xenblk_class" in classes
+    gone = range(symbols["code32init_start"], symbols["code32init_end"])
+    assert [name for name, value in classes.items() if value in gone] == []
 
 
 def test_seabios_refuses_memory_after_post(tmp_path):

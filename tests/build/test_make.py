@@ -10,6 +10,7 @@ import pytest
 from project import PROJECT, VERSION, copy_project, must, run
 
 BLOB = "out/bios-xenpv.bin"
+PVH = "out/seabios-xenpvh.elf"
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def test_change_in_the_layer_compiles_that_file_only(project):
     os.utime(source)
     compiled = [line.split()[-1] for line in must("make", cwd=project).splitlines()
                 if "Compile checking" in line]
-    assert compiled == [f"out/src/xen/{source.stem}.o"]
+    assert compiled == [f"{build}/src/xen/{source.stem}.o" for build in ("out", "out-pvh")]
 
 
 def test_build_is_reproducible(project, tree, tmp_path):
@@ -56,18 +57,20 @@ def test_build_is_reproducible(project, tree, tmp_path):
         os.utime(path, (1e9, 1e9))
     must("make", f"SEABIOS={tree}", cwd=other, TZ="Asia/Tokyo", LANG="C.UTF-8", USER="somebody")
     assert (other / BLOB).read_bytes() == (project / BLOB).read_bytes()
+    assert (other / PVH).read_bytes() == (project / PVH).read_bytes()
 
 
 def test_install_under_destdir(project, tmp_path):
     output = must("make", "install", f"DESTDIR={tmp_path}", "PREFIX=/opt/x", cwd=project)
     name = "/opt/x/lib/seabios-xenpv/bios-xenpv.bin"
     installed = tmp_path / name[1:]
-    script = installed.parent / "smbios-strings"
-    assert {path for path in tmp_path.rglob("*") if path.is_file()} == {installed, script}
+    pvh, script = (installed.with_name(other) for other in ("seabios-xenpvh.elf", "smbios-strings"))
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == {installed, pvh, script}
     assert script.read_bytes() == (project / "scripts/smbios-strings").read_bytes()
     assert script.stat().st_mode & 0o777 == 0o755
     assert installed.read_bytes() == (project / BLOB).read_bytes()
-    assert installed.stat().st_mode & 0o777 == 0o644
+    assert pvh.read_bytes() == (project / PVH).read_bytes()
+    assert {path.stat().st_mode & 0o777 for path in (installed, pvh)} == {0o644}
     assert f'bios_path_override = "{name}"' in output
 
 

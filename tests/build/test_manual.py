@@ -5,6 +5,7 @@ import re
 from project import PROJECT
 
 SOURCES = sorted((PROJECT / "src/xen").rglob("*.c"))
+PVH_NOTES = PROJECT / "src/xen/pvh/start.c"     # the PVH entry prints each text there is in it
 PAGE = PROJECT / "docs/seabios-xenpv.7"
 STRINGS = r'((?:"(?:[^"\\]|\\.)*"\s*)+)'
 
@@ -36,7 +37,8 @@ def messages():
                   for message in re.findall(rf"\bxenbus_fail\([^;\"]+, {STRINGS}", text)]
         found += [joined(message) for message in re.findall(rf"dprintf\(1, {STRINGS}", text)
                   if joined(message) not in ("", "xen: %s: ")]
-    return found
+    return found + ["pvh: " + text for text in re.findall(r'"(\w+ [^"\n]*)"',
+                                                          PVH_NOTES.read_text())]
 
 
 def entries():
@@ -55,6 +57,7 @@ def pattern(message):
 def test_each_message_has_an_entry_and_each_entry_a_message():
     said, known = messages(), entries()
     assert len(said) > 40
+    assert "pvh: start_info is none" in said
     unknown = [message for message in said
                if not any(re.fullmatch(pattern(message), entry) for entry in known)]
     stale = [entry for entry in known
@@ -86,8 +89,8 @@ def test_each_setting_of_the_toolstack_has_an_entry_here_and_in_the_readme():
 
 
 def test_each_command_of_the_monitor_has_an_entry():
-    table = re.search(r"^} commands\[\] = \{\n(.*?)^};", (PROJECT / "src/xen/monitor.c").read_text(),
-                      re.M | re.S)[1]
+    table = re.search(r"monitor_commands\[\] = \{\n(.*?)^};",
+                      (PROJECT / "src/xen/moncmd.c").read_text(), re.M | re.S)[1]
     names = re.findall(r'^    \{ "(\w+)",', table, re.M)
     section = re.search(r'^\.SH "XEN MONITOR"\n(.*?)^\.SH ', PAGE.read_text(), re.M | re.S)[1]
     assert names

@@ -43,7 +43,7 @@ def build(seabios, out, **settings):
     """Build with the layer's sources; `settings` are Kconfig options."""
     words = " ".join(f"{name}={value}" for name, value in settings.items())
     log = must("make", f"SEABIOS={seabios.tarball}", f"OUT={out}", f"SETTINGS={words}",
-               f"CC=cc {CALLGRAPH}")
+               f"CC=cc {CALLGRAPH}", out / "bios-xenpv.bin")
     return SimpleNamespace(log=log, out=out / "seabios/out",
                            blob=(out / "bios-xenpv.bin").read_bytes())
 
@@ -127,6 +127,23 @@ def test_growth(seabios, stock, layer, figure):
     figure(f"{seabios.suite}: blob +{growth} bytes, {size(layer.log, 'Free')} free, "
            f"low memory +{low}")
     assert 0 < growth <= GROWTH_LIMIT
+
+
+def test_firmware_of_pvh_guests(seabios, layer, figure):
+    """One segment in the BIOS's place, entered at its beginning, and no more than that."""
+    out = layer.out.parents[1]
+    log = must("make", f"SEABIOS={seabios.tarball}", f"OUT={out}", f"CC=cc {CALLGRAPH}")
+    assert [name for name, _ in warnings(log) if "vgasrc/" not in name] == []
+    elf = out / "seabios-xenpvh.elf"
+    assert elf.stat().st_size <= (256 << 10) + 4096
+    text = must("readelf", "-lnW", elf)
+    assert re.findall(r"^  (LOAD|NOTE) +\S+ +\S+ +(\S+) (\S+) (\S+)", text, re.M) == [
+        ("LOAD", "0x000c0000", "0x40000", "0x40000"), ("NOTE", "0x00100000", "0x00014", "0x00014")]
+    # XEN_ELFNOTE_PHYS32_ENTRY
+    assert re.search(r"Xen +0x00000004.*0x00000012\)\s+description data: 00 00 0c 00", text)
+    most = gcc_stack(layer.out.with_name("out-pvh"), "xen_control32")
+    figure(f"{seabios.suite}: stack of xen_control32 {most} by gcc")
+    assert most <= STACK_LIMIT
 
 
 def test_no_page_has_code_and_data_that_is_written(layer):

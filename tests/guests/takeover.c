@@ -145,6 +145,14 @@ finish(void)
 }
 
 static u32
+rdmsr(u32 index)
+{
+    u32 low, high;
+    asm volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(index));
+    return low;
+}
+
+static u32
 length(const char *text)
 {
     u32 len = 0;
@@ -270,6 +278,27 @@ find_xen(void)
 /****************************************************************
  * What was left: event channels, grants, the ring to the store
  ****************************************************************/
+
+// A register of the local APIC, by its offset in the page.
+static u32
+apic(u32 base, u32 offset)
+{
+    if (base & 1 << 10)                 // x2APIC mode
+        return rdmsr(0x800 + offset / 16);
+    return *(volatile u32*)(0xfee00000 + offset);
+}
+
+// The local APIC, whose state after power-on is spiv ff, lvtt 10000 and zeros.
+static void
+look_at_apic(void)
+{
+    u32 base = rdmsr(0x1b), pending = 0;
+    for (u32 i = 0; i < 8; i++)
+        for (u32 bits = apic(base, 0x200 + i * 16); bits; bits &= bits - 1)
+            pending++;
+    print("SEEN apic base %x spiv %x lvtt %x tmict %x pending %u", base
+          , apic(base, 0xf0), apic(base, 0x320), apic(base, 0x380), pending);
+}
 
 static void
 look_at_event_channels(void)
@@ -569,6 +598,7 @@ takeover(struct header *the_header, u32 failed_before)
     header = the_header;
     failures = failed_before;
     find_xen();
+    look_at_apic();
     look_at_event_channels();
     look_at_grants();
     look_at_store();

@@ -25,8 +25,6 @@ from lab import BLOB, Lab       # noqa: E402
 def pytest_configure(config):
     """Tests of minutes are marked with @pytest.mark.slow: `make check-slow` runs these."""
     config.addinivalue_line("markers", "slow: not in check-lab, but in check-slow")
-    config.addinivalue_line("markers", "pending: what an open issue has to make true; not in the "
-                            "others, but in check-pending")
     config.addinivalue_line("markers", "release: also in check-releases, on the other releases; a "
                             "few minutes of what differs there")
 

@@ -14,9 +14,10 @@ FIRST = 2048        # first sector of the partition
 SIGNATURE = 0x4c414231
 UUIDS = {"ext4": "4c414231-7365-6162-696f-732d78656e21", "vfat": "4C41-4231"}
 PARTITION_TYPES = {"ext4": 0x83, "vfat": 0x0c}
-GRUB_MODULES = ["biosdisk", "part_msdos", "ext2", "fat", "normal", "linux", "linux16", "iorw",
-                "test"]
-LINUX_MODULES = ["xen_blkfront", "xen_netfront", "crc32c_generic", "ext4", "nls_cp437", "nls_ascii", "vfat"]
+GRUB_MODULES = ["biosdisk", "part_msdos", "ext2", "fat", "normal", "linux", "linux16", "sleep",
+                "iorw", "test"]
+LINUX_MODULES = ["xen_blkfront", "xen_netfront", "crc32c_generic", "ext4", "nls_cp437",
+                 "nls_ascii", "vfat"]
 LINUX_OPTIONS = "console=hvc0 earlyprintk=xen,keep mitigations=off nokaslr quiet loglevel=2"
 
 
@@ -57,17 +58,18 @@ def make_parts(release, directory):
                  "-o", directory / "core.img", *GRUB_MODULES])
 
 
-def grub_linux(filesystem="ext4", options="lab.end=poweroff", size_mb=64):
+def grub_linux(filesystem="ext4", options="lab.end=poweroff", size_mb=64, form="", before=""):
     """The path of a disk image: MBR, GRUB 2, a partition with a kernel, an initramfs, test data.
 
     Linux mounts the partition (ext4 or vfat), checks the test data and reports it (guest-init);
-    options are for its command line, lab.end= says what it does then: poweroff or shell. The
-    image is kept in the cache and shared: attach it with snapshot=True.
+    options are for its command line, lab.end= says what it does then: poweroff or shell. form:
+    16 for GRUB's commands linux16 and initrd16; before: commands that come first. The image is
+    kept in the cache and shared: attach it with snapshot=True.
     """
     made = parts()
-    config = (port_print("LAB: GRUB reads its configuration") +
-              f"linux /boot/vmlinuz {LINUX_OPTIONS} lab.uuid={UUIDS[filesystem]} {options}\n"
-              "initrd /boot/initrd\n" + port_print("LAB: GRUB starts Linux") + "boot\n")
+    config = (port_print("LAB: GRUB reads its configuration") + before +
+              f"linux{form} /boot/vmlinuz {LINUX_OPTIONS} lab.uuid={UUIDS[filesystem]} {options}\n"
+              f"initrd{form} /boot/initrd\n" + port_print("LAB: GRUB starts Linux") + "boot\n")
     name = key(made.name, filesystem, config, size_mb)
     return cached("linux", name, lambda directory: make_disk(
         directory / "disk.raw", made, config, filesystem, size_mb)) / "disk.raw"

@@ -21,11 +21,15 @@ import re
 import shlex
 import tempfile
 import time
+import warnings
 
 import machine
 from debian import HERE, LabError, key
 
 BLOB = HERE.parent.parent / "out" / "bios-xenpv.bin"
+# Seconds without a line, after which a guest's machine is looked at.
+SILENCE = 10
+KEYS = (HERE / "keys.py").read_bytes()
 
 # What a guest gets unless its settings say otherwise.
 GUEST = {
@@ -33,6 +37,9 @@ GUEST = {
     "vga": "none", "vkb_device": 0, "vnc": 0, "sdl": 0, "usb": 0, "serial": "none",
     "on_poweroff": "destroy", "on_reboot": "destroy", "on_crash": "preserve",
 }
+# What of this belongs to a device model, which a PVH guest has not
+DEVICE_MODEL = ["bios", "vga", "vkb_device", "vnc", "sdl", "usb", "serial"]
+LOW_MEMORY = (HERE / "low_memory.py").read_bytes()
 
 
 class CommandError(LabError):
@@ -101,7 +108,9 @@ class Lab:
 
     def clean(self):
         """Destroy all guests and unplug all disks."""
-        self.run("xl list | awk 'NR > 2 { print $2 }' | xargs -r -n 1 xl destroy")
+        # one may come to its end by itself meanwhile
+        self.run("xl list | awk 'NR > 2 { print $2 }' | while read domid; do "
+                 "xl destroy $domid || ! xl list $domid || exit; done")
         for device in list(self.images):
             self.detach(device)
 
@@ -203,6 +212,36 @@ class Lab:
 
     # Xen
 
+    def registers(self):
+        """Where the machine's CPU is, and its timer."""
+        text = "\n".join(self.machine.qmp.call("human-monitor-command", {"command-line": line})
+                         for line in ("info registers", "info lapic"))
+        return " ".join(re.findall(r"RIP=\w+|HLT=\d|initial_count.*", text))
+
+    def wake(self):
+        """Give dom0 something to do. If the log goes on then, the machine had missed a timer."""
+        registers, end = self.registers(), self.log.end()
+        self.run("true")
+        time.sleep(1)
+        if self.log.end() != end:
+            warnings.warn(f"the lab's machine had stopped: {registers}")
+
+    def what_stopped(self):
+        """Where the machine, Xen and the last guest are, for a message."""
+        found = [self.registers()]
+        end = self.log.end()
+        try:
+            found.append(self.run("xl list", 20))
+            time.sleep(3)
+            found += ["and then:", *(text for _, text in self.log.lines(end))][:10]
+            end = self.log.end()
+            self.run("for key in v e; do xl debug-keys $key; sleep 0.5; done", 20)
+            found += [text for _, text in self.log.lines(end)
+                      if re.search(r"VMCB|exit|v_?intr|R[IS]P|RFLAGS|Polling|CS:", text, re.I)]
+        except LabError as error:
+            found.append(str(error))
+        return "\n".join(found)
+
     def xenstore(self, path):
         """What is below a directory in xenstore: {path relative to it: value}."""
         tree = {}
@@ -227,12 +266,12 @@ class Lab:
         """Create a guest with xl.
 
         disks: see xl_disk(). bios: a file of the host to be used as BIOS blob, default is the
-        dom0's stock SeaBIOS. paused: it stands before its first instruction. settings: xl.cfg, on
-        top of GUEST.
+        dom0's stock SeaBIOS; an ELF file is the firmware of a PVH guest. paused: it stands before
+        its first instruction. settings: xl.cfg, on top of GUEST.
         """
         name = settings.setdefault("name", f"guest{next(self.numbers)}")
         if bios:
-            settings["bios_path_override"] = self.blob(bios)
+            settings.update(firmware(self.blob(bios), bios))
         path = self.put(f"{name}.cfg", guest_config(disks, **settings).encode())
         position = self.log.end()
         try:
@@ -240,7 +279,8 @@ class Lab:
         except CommandError as error:
             log = self.run(f"tail -n 30 /var/log/xen/qemu-dm-{name}.log 2>/dev/null || true")
             raise CommandError(f"{error}--- device model\n{log}") from error
-        return Guest(self, name, int(self.run(f"xl domid {name}")), position)
+        return Guest(self, name, int(self.run(f"xl domid {name}")), position,
+                     settings.get("type") == "pvh")
 
     def blob(self, path):
         """Put a BIOS blob of the host into dom0 if it is not there yet; returns its path."""
@@ -269,17 +309,26 @@ class Attaches:
         return sum(seen.count(path) // 2 for path in self.paths)
 
 
+def firmware(place, path):
+    """The settings for a firmware of the host that is at a place in dom0."""
+    if pathlib.Path(path).read_bytes()[:4] == b"\x7fELF":
+        return {"type": "pvh", "kernel": place}
+    return {"bios_path_override": place}
+
+
 def guest_config(disks, **settings):
     """The text of an xl.cfg file: GUEST, the settings and the disks."""
     settings = {**GUEST, **settings, "disk": list(disks)}
+    if settings["type"] == "pvh":
+        settings = {name: value for name, value in settings.items() if name not in DEVICE_MODEL}
     return "".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items())
 
 
 class Guest:
     """A guest that was created with Lab.create()."""
 
-    def __init__(self, lab, name, domid, position):
-        self.lab, self.name, self.domid = lab, name, domid
+    def __init__(self, lab, name, domid, position, pvh=False):
+        self.lab, self.name, self.domid, self.pvh = lab, name, domid, pvh
         self.begin = self.position = position   # in the hypervisor's log
 
     def pause(self):
@@ -301,18 +350,44 @@ class Guest:
 
         Lines before it are passed over; "^" is where the line begins after Xen's "(d1) ".
         """
-        match, self.position = self.lab.log.wait(
-            pattern, timeout, self.position, f"(d{self.domid}) ")
-        return match
+        deadline = time.monotonic() + timeout
+        while True:
+            end = self.lab.log.end()
+            try:
+                match, self.position = self.lab.log.wait(
+                    pattern, min(SILENCE, deadline - time.monotonic()), self.position,
+                    f"(d{self.domid}) ")
+                return match
+            except LabError:
+                if time.monotonic() > deadline:
+                    raise LabError(f"no line {pattern!r} of guest {self.domid} in {timeout} s\n"
+                                   f"{self.lab.log.tail()}\n{self.lab.what_stopped()}") from None
+            if self.lab.log.end() == end:
+                self.lab.wake()
 
     def skip_menu(self, timeout=60):
-        """Press a key when the BIOS waits 2.5 s for a choice of its boot menu."""
+        """Press a key when the BIOS waits 2.5 s for a choice of its boot menu.
+
+        In a PVH guest the wait takes its time: to press a key there takes as long.
+        """
         self.wait_line("Press .* for boot menu", timeout)
-        self.press("spc")
+        if not self.pvh:
+            self.press("spc")
 
     def press(self, key_name):
-        """Press a key of the emulated keyboard (a name of QEMU's, as spc or ret)."""
-        self.lab.run(f"xl qemu-monitor-command {self.domid} 'sendkey {key_name}'")
+        """Press a key (a name of QEMU's, as spc or ret)."""
+        if self.pvh:
+            self.lab.run(f"python3 - {self.domid} key {key_name}", stdin=LOW_MEMORY)
+        else:
+            self.lab.run(f"xl qemu-monitor-command {self.domid} 'sendkey {key_name}'")
+
+    def screen(self):
+        """The text screen of a PVH guest."""
+        return self.lab.run(f"python3 - {self.domid} screen", stdin=LOW_MEMORY)
+
+    def press_all(self, key_names):
+        """Press many keys, one by one, in less time."""
+        self.lab.run(f"python3 - {self.domid} {' '.join(key_names)}", stdin=KEYS)
 
     def frontend(self, vdev):
         """The frontend's directory of a VBD in xenstore, {name: value}."""
@@ -329,8 +404,9 @@ class Guest:
         disk in dom0, as blkback forgets its count with each attach. emulated are those of the
         guest's emulated disks; where it is not 0, blkback's number may include some of them.
         """
-        names, counts = (self.lab.run(f"xl qemu-monitor-command {self.domid} 'info {what}'")
-                         for what in ("block", "blockstats"))
+        names, counts = ("", "") if self.pvh else (
+            self.lab.run(f"xl qemu-monitor-command {self.domid} 'info {what}'")
+            for what in ("block", "blockstats"))
         names = re.findall(r"^(\S+?)(?: \(#block\d+\))?: ", names, re.M)
         counts = re.findall(r"rd_operations=(\d+) wr_operations=(\d+)", counts)
         device_model = {name: tuple(map(int, pair)) for name, pair in zip(names, counts)}

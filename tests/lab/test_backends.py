@@ -8,8 +8,6 @@ from script import Log, Model, Script, problems
 from test_failures import add
 from trial import create, ending, layer_lines, start
 
-pytestmark = pytest.mark.pending
-
 # NetBSD's backend is connected before anybody is there, and once closed stays so.
 NETBSD = {"backend": {"state": "4"}, "states": {"4": ["4"], "6": ["6"]}}
 # FreeBSD's of before 2018 is ready again after a close, and never connects again.
@@ -29,6 +27,7 @@ def ours(view, vdev):
             and path.endswith(("/ring-ref", "/event-channel", "/protocol"))]
 
 
+@pytest.mark.slow
 def test_manners_of_backends(lab, blob, programs, tmp_path):
     """A disk of Linux's backend among them works as ever."""
     script = Script()

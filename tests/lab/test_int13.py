@@ -6,10 +6,9 @@ import pattern
 from lab import Lab, xl_disk
 from trial import create, ending, start
 
-BACKENDS = ["phy", "qdisk"]
+BACKENDS = ["phy", pytest.param("qdisk", marks=pytest.mark.release)]
 
 
-@pytest.mark.release
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_int13_does_what_a_caller_may_expect(lab, blob, guest_disk, backend):
     image = guest_disk("int13", mib=5)

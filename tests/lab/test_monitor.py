@@ -10,6 +10,7 @@ from pristine import View
 from trial import END, create
 
 PAGE = 23
+PROMPT = "xen> "
 KEYS = {" ": "spc", "/": "slash", "-": "minus", "\n": "ret", "\b": "backspace"}
 
 
@@ -28,24 +29,19 @@ class Monitor:
 
     def type(self, text):
         """Type keys."""
-        keys = [KEYS.get(letter, letter) for letter in text]
-        # the keyboard holds 16 codes
-        self.lab.run("\n".join(
-            f"xl qemu-monitor-command {self.guest.domid} 'sendkey {key} 20'; sleep 0.1"
-            for key in keys))
+        self.guest.press_all(KEYS.get(letter, letter) for letter in text)
 
     def run(self, command, pages=1):
         """Type a command that shows so many pages; returns the lines that it shows."""
         position = self.lab.log.end()
-        self.type(command + "\n")
+        # what is behind the last newline is not in the log: an empty line says that it was all
+        self.type(command + "\n" * (1 + (pages == 1)))
         for page in range(1, pages):
             self.wait(position, lambda lines, page=page: len(lines) > page * PAGE)
-            self.type(" ")
-        # what is behind the last newline is not in the log: the next line says that it was all
-        self.type("help ver\n")
-        lines = self.wait(position, lambda lines: "ver versions" in lines[1:])
+            self.type(" \n" if page == pages - 1 else " ")
+        lines = self.wait(position, lambda lines: PROMPT in lines[1:])
         return [re.sub("^-- more -- *", "", line.replace("\r", ""))
-                for line in lines[1:lines.index("xen> help ver")]]
+                for line in lines[1:lines.index(PROMPT)]]
 
     def wait(self, position, is_enough):
         """Wait until enough lines are shown, and return them, with the one that was typed."""

@@ -1,12 +1,8 @@
 """Sectors that cannot be read cost only themselves."""
 
-import pytest
-
 from lab import xl_disk
 from script import Log, Model, Script, press, problems
 from trial import create, ending, sectors_read, start
-
-pytestmark = pytest.mark.pending
 
 BAD = 200
 NEAR = 300

@@ -49,6 +49,7 @@ def booted(guest):
     return f"xvd{'efg'[size - 5]}"
 
 
+@pytest.mark.release
 def test_settings_of_smbios_are_there_from_the_first_step_and_win(lab, blob, hellos):
     guest = create(lab, hellos, blob, **by_smbios(
         lab, "io.systemd.credential:a=b", "seabios:bootorder=xvdf,xvdz,xvde",

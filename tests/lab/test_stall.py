@@ -7,22 +7,7 @@ import pytest
 from lab import xl_disk
 from pristine import View
 from script import Log, Model, Script, press, problems
-from trial import create, ending, start, throttle
-
-pytestmark = pytest.mark.pending
-
-
-def patient(lab, devices):
-    """Let dom0 wait for disks as it does for those of a SAN."""
-    lab.run("".join(f"echo 300 >/sys/block/{device.removeprefix('/dev/')}/device/timeout; "
-                    for device in devices))
-
-
-def stall(lab, devices):
-    """Let disks of dom0 answer nothing from now on: the one read that is let through is ours."""
-    for device in devices:
-        throttle(lab, device, 1)
-        lab.run(f"dd if={device} of=/dev/null bs=512 count=1 iflag=direct 2>&1")
+from trial import create, ending, stall, start, throttle
 
 
 def traces(guest, before):
@@ -47,7 +32,6 @@ def test_storage_that_stalls_for_45_s_and_comes_back(lab, blob, programs, tmp_pa
     good.append(script.read(0x80, 8999, 4))
     image = script.image(tmp_path / "disk.raw", programs, mib=32)
     device = lab.attach(image)
-    patient(lab, [device])
     guest = create(lab, [xl_disk(device, "xvde", backend=backend)], blob)
     before = View(guest)
     start(guest)
@@ -79,7 +63,6 @@ def boot_while_stalled(lab, blob, programs, tmp_path, count, seconds):
     image = script.image(tmp_path / "disk.raw", programs, mib=5)
     names = [f"xvd{letter}" for letter in "efghijklmnopqrst"[:count]]
     devices = [lab.attach(image, snapshot=True) for _ in names]
-    patient(lab, devices)
     guest = create(lab, [xl_disk(device, name) for name, device in zip(names, devices)], blob)
     before = View(guest)
     stall(lab, devices)
@@ -116,7 +99,6 @@ def test_disks_that_answer_nothing_in_post_are_left_out(lab, blob, programs, tmp
     names = [f"xvd{letter}" for letter in "fghijklmnopqrstu"[:min(count, 15)]]
     good = lab.attach(image, snapshot=True)
     devices = [lab.attach(image, snapshot=True) for _ in names]
-    patient(lab, devices)
     guest = create(lab, [xl_disk(device, name) for name, device in
                          zip(["xvde", *names], [good, *devices])], blob)
     before = View(guest)

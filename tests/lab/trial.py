@@ -25,6 +25,17 @@ def throttle(lab, device, speed):
                          {"device": lab.images[device][0], "bps": speed, **limits})
 
 
+def stall(lab, devices):
+    """Let disks of dom0 answer nothing from now on, as those of a SAN that waits for its storage.
+
+    The one read that is let through is ours.
+    """
+    for device in devices:
+        lab.run(f"echo 300 >/sys/block/{device.removeprefix('/dev/')}/device/timeout")
+        throttle(lab, device, 1)
+        lab.run(f"dd if={device} of=/dev/null bs=512 count=1 iflag=direct 2>&1")
+
+
 @contextlib.contextmanager
 def held(lab, device):
     """A disk of dom0 answers nothing meanwhile, and its backend has requests under way."""
@@ -66,6 +77,6 @@ def sectors_read(lab, device):
 
 def twin_reads(guest):
     """How often each emulated disk was read, by the device model's own count: {name: reads}."""
-    text = guest.lab.run(f"xl qemu-monitor-command {guest.domid} 'info blockstats'")
+    text = guest.lab.run(f"xl qemu-monitor-command {guest.name} 'info blockstats'")
     return {name: int(reads) for name, reads in
-            re.findall(r"^((?:ide|scsi)\S+): .*?rd_operations=(\d+)", text, re.M)}
+            re.findall(r"^((?:ide|scsi|ahci)\S+): .*?rd_operations=(\d+)", text, re.M)}

@@ -24,6 +24,7 @@ MODES = {       # name: (settings, hints that are left out)
     "sticky": (STICKY, []),
     **{f"no {hint}": (STICKY, [hint]) for hint in HINTS},
     "no hint": (STICKY, list(HINTS)),
+    "pvh": ("", []),        # the firmware of PVH guests, closed
 }
 
 
@@ -45,7 +46,7 @@ def without(text, hints):
 
 
 def build(directory):
-    """Build the blobs of all modes: directory/MODE.bin."""
+    """Build the firmware of all modes: directory/MODE.bin."""
     with tempfile.TemporaryDirectory() as name:
         tree = pathlib.Path(name)
         for file in sources():
@@ -58,7 +59,8 @@ def build(directory):
             with Step(f"blob: {mode}", 15):
                 handover.write_text(without(original, hints))
                 command(["env", "-u", "MAKEFLAGS", "make", "-s", f"SETTINGS={settings}"], cwd=tree)
-                shutil.copy(tree / "out/bios-xenpv.bin", directory / f"{mode}.bin")
+                name = "seabios-xenpvh.elf" if mode == "pvh" else "bios-xenpv.bin"
+                shutil.copy(tree / "out" / name, directory / f"{mode}.bin")
 
 
 def recorder(directory):

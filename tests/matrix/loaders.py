@@ -22,7 +22,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 PACKAGES = ["grub-pc-bin", "grub-common", "syslinux", "syslinux-common", "extlinux", "isolinux",
             "genisoimage", "memtest86+", "ipxe"]
 LEGACY = RELEASES["bookworm"]       # the last release whose package grub-legacy has a GRUB in it
-GRUB_MODULES = [*images.GRUB_MODULES, "linux16", "multiboot2", "chain", "cmostest"]
+GRUB_MODULES = [*images.GRUB_MODULES, "multiboot2", "chain", "cmostest"]
 
 # The kernel says all it has to say: a reset of a frontend is a debug message.
 LINUX = "console=hvc0 earlyprintk=xen,keep mitigations=off nokaslr ignore_loglevel lab.uuid="
@@ -39,6 +39,7 @@ class Loader:
     serial: bool = False            # the message comes on the serial port, not on port 0xE9
     hints: tuple = ()               # what announces the OS, by the loader or the OS's 16-bit entry
     cdrom: str = ""                 # the CD to boot from, xvdf
+    not_pvh: str = ""               # why it cannot be run in a PVH guest
     prepare: typing.Callable = None     # called with (lab, its disk in dom0) before the boot
 
 
@@ -219,7 +220,8 @@ def loaders(release):
         return Loader(name, where / f"{image}.raw", LINUX_FIRST, hints=hints, **settings)
 
     def other(name, image, first, hints):
-        return Loader(name, where / f"{image}.raw", first, hints=hints, linux=False, serial=True)
+        return Loader(name, where / f"{image}.raw", first, hints=hints, linux=False, serial=True,
+                      not_pvh="it speaks through a serial port, which a PVH guest has not")
 
     return [
         linux("GRUB 2 `linux`, Linux", "grub-linux", grub2),
@@ -231,7 +233,8 @@ def loaders(release):
         linux("ISOLINUX on a PV CD, Linux", "grub-linux", syslinux, cdrom=where / "isolinux.iso"),
         linux("GRUB legacy, Linux", "grub-legacy", syslinux),
         other("GRUB 2 `linux16`, memtest86+", "grub-memtest", "Memtest86", grub2),
-        linux("GRUB 2, iPXE `sanboot`, GRUB 2 `linux`, Linux", "grub-ipxe", grub2),
+        linux("GRUB 2, iPXE `sanboot`, GRUB 2 `linux`, Linux", "grub-ipxe", grub2,
+              not_pvh="the disk's GRUB asks the CMOS, which a PVH guest has not"),
         Loader("silent loader", where / "silent.raw", **silent),
         Loader("silent loader, 3 s idle", where / "silent-wait.raw", hints=("idle",), **silent),
     ]

@@ -47,6 +47,7 @@ MODES = """
   without int13, and a few more that no loader here needs.
 - *no E820*, *no EC00*, *no floppy*, *no idle*: *sticky* without this one hint.
 - *no hint*: *sticky* without these four. It shows that the test sees a disk that is left attached.
+- *pvh*: *closed*, in a PVH guest: `out/seabios-xenpvh.elf`, and no device model.
 
 Beside the memory map, no loader here needs EC00 or the reset of the floppy drive; without it they
 catch all that end in 16-bit code.
@@ -66,6 +67,8 @@ ABSENT = """
 - LILO: no longer in Debian. It ends as GRUB legacy does, with the reset of the floppy drive and
   Linux's 16-bit code.
 - Linux before 3.2, which cannot reset a frontend: no longer in Debian.
+- FreeDOS with JEMMEX: no DOS is packaged in Debian. `tests/guests/vm86.asm` calls int13 out of
+  virtual-8086 mode as EMM386 and JEMMEX make DOS do (`tests/lab/test_vm86.py`).
 - iPXE from the network: `make check-net` (tests/lab/test_network.py, test_netboot.py).
 """
 
@@ -138,6 +141,8 @@ def notes(loaders, results):
             if cell and cell["wrong"]:
                 text += paragraph(
                     f"- {loader.name}, {column}: **wrong**: {'; '.join(cell['wrong'])}.", "  ")
+        if loader.not_pvh:
+            text += paragraph(f"- {loader.name}: not run in PVH: {loader.not_pvh}.", "  ")
         if loader.name in NOTES:
             text += paragraph(f"- {loader.name}: {NOTES[loader.name]}", "  ")
     return text

@@ -132,6 +132,22 @@ TEST(store_request_longer_than_the_ring_is_not_sent)
     close_store();
 }
 
+TEST(store_requests_that_do_not_fit_the_ring_together_are_taken_on_the_way)
+{
+    open_store();
+    u32 ids[5], i;
+    const char *text;
+    u64 begin = sim_now;
+    for (i = 0; i < ARRAY_SIZE(ids); i++)
+        check_true(ids[i] = xenstore_send(XS_READ, "/x", long_text(300 + i), NULL));
+    for (i = 0; i < ARRAY_SIZE(ids); i++) {
+        check_true(xenstore_receive(ids[i], &text) < 0);
+        check_string(text, "ENOENT");
+    }
+    check_true(sim_now - begin < SECOND);
+    close_store();
+}
+
 TEST(store_writes_of_one_update_are_one_notification)
 {
     open_store();

@@ -1,0 +1,70 @@
+// A PVH guest: what a machine without a device model needs before its devices.
+//
+// This file may be distributed under the terms of the GNU LGPLv3 license.
+
+#include "config.h" // CONFIG_XEN_PVH
+#include "e820map.h" // e820_add
+#include "fw/paravirt.h" // runningOnXen
+#include "malloc.h" // malloc_tmphigh
+#include "memmap.h" // PAGE_SIZE
+#include "output.h" // warn_noalloc
+#include "platform.h" // xen_tsc_khz
+#include "pvh/info.h" // struct xenpvh_info
+#include "romfile.h" // romfile_add
+#include "settings.h" // xensettings_from_cmdline
+#include "string.h" // memcpy
+#include "util.h" // tsctimer_setfreq
+#include "xenpv.h" // xenpvh_setup
+
+// A file in memory.
+struct memfile_s {
+    struct romfile_s file;
+    void *data;
+};
+
+static int
+memfile_copy(struct romfile_s *file, void *dest, u32 maxlen)
+{
+    struct memfile_s *mem = container_of(file, struct memfile_s, file);
+    if (file->size > maxlen)
+        return -1;
+    memcpy(dest, mem->data, file->size);
+    return file->size;
+}
+
+// Make a file of `size` bytes at `data`, which will be overwritten soon.
+static void
+memfile_add(const char *name, const void *data, u32 size)
+{
+    struct memfile_s *mem = malloc_tmphigh(sizeof(*mem));
+    void *copy = malloc_tmphigh(size);
+    if (!mem || !copy) {
+        warn_noalloc();
+        return;
+    }
+    memset(mem, 0, sizeof(*mem));
+    memcpy(copy, data, size);
+    mem->data = copy;
+    mem->file.size = size;
+    mem->file.copy = memfile_copy;
+    strtcpy(mem->file.name, name, sizeof(mem->file.name));
+    romfile_add(&mem->file);
+}
+
+void
+xenpvh_setup(void)
+{
+    struct xenpvh_info *info = (void*)XENPVH_INFO_ADDR;
+    if (!CONFIG_XEN_PVH || !runningOnXen() || info->length < sizeof(*info))
+        return;
+    // before SeaBIOS measures by a timer that there is not
+    tsctimer_setfreq(xen_tsc_khz(), "Xen");
+    // nobody else is to put anything there
+    e820_add(XEN_GUEST_WINDOW, XEN_MAPPED_PAGES * PAGE_SIZE, E820_RESERVED);
+    // int10: the memory at B8000 is plain RAM
+    memfile_add("vgaroms/vgabios.bin", (void*)info->vgabios, info->vgabios_size);
+    xensettings_from_cmdline((void*)info->cmdline);
+    // a reset each minute would do nobody any good
+    if (!romfile_find("etc/boot-fail-wait"))
+        const_romfile_add_int("etc/boot-fail-wait", -1);
+}

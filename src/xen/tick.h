@@ -1,0 +1,16 @@
+// The clock of a PVH guest.
+//
+// This file may be distributed under the terms of the GNU LGPLv3 license.
+#ifndef __XEN_TICK_H
+#define __XEN_TICK_H
+
+#include "types.h" // u16
+
+// TSC ticks of a microsecond.
+extern u16 XenTscMhz;
+
+// Start to count ticks, and read Xen's clock. POST only, after
+// xen_platform_init(). Does nothing on another machine.
+void xentick_setup(void);
+
+#endif // tick.h
