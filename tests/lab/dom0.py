@@ -16,7 +16,7 @@ PACKAGES = ["busybox-static", "dnsmasq-base", "iproute2", "kmod", "mount", "proc
 HYPERVISOR = "xen-hypervisor-{xen}-amd64"
 MODULES = ["virtio_pci", "virtio_blk", "virtio_scsi", "virtio_console", "sd_mod",
            "crc32c_generic", "ext4", "loop", "xen-evtchn", "xen-gntdev", "xen-gntalloc",
-           "xen-privcmd", "xenfs", "xen-blkback", "xen-netback", "bridge"]
+           "xen-privcmd", "xenfs", "xen-blkback", "xen-netback", "bridge", "tun"]
 FILES = ["agent", "block", "boot", "inittab"]
 
 # mmdebstrap runs this with the new root as its argument, /proc and others still mounted in it:
