@@ -93,7 +93,6 @@ def test_sanboot_of_the_local_disk(lab, ipxe, guest_disk, close):
     assert not [line for line in traces if "vbd" in line or "qdisk" in line]
 
 
-@pytest.mark.pending
 def test_sanboot_over_http(lab, ipxe, guest_disk):
     """The disk's int13 is iPXE's then, so its network device stays connected."""
     network = Network(lab, {"disk.raw": guest_disk("hello", mib=5)})
