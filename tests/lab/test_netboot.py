@@ -45,6 +45,17 @@ def test_guest_without_a_disk_boots_linux_by_dhcp_and_http(lab, ways):
     assert network.requests() == ["/script", "/vmlinuz", "/initrd", "/data"]
 
 
+def test_script_of_the_network_runs_and_goes_on_to_the_disk(lab, ways, guest_disk):
+    network = Network(lab, {"script": script("exit")}, boot=url("script"))
+    disk = xl_disk(lab.attach(guest_disk("hello", mib=5)), "xvde")
+    guest = create(lab, [disk], vif=[VIF], boot="nc", **ways)
+    before = View(guest)
+    start(guest)
+    guest.wait_line("^HELLO dl=80", 240)
+    assert View(guest).traces(before) == []
+    assert network.requests() == ["/script"]
+
+
 @pytest.mark.parametrize("fault", ["no DHCP server", "dead HTTP server", "no backend"])
 def test_disk_boots_where_the_network_does_not(lab, ways, guest_disk, fault):
     """boot="nc": iPXE says why, and SeaBIOS goes on to the disk."""
