@@ -40,7 +40,7 @@ def linux_traces(guest, before):
     return traces
 
 
-@pytest.mark.release
+@pytest.mark.slow
 def test_linux_by_http_finds_network_and_disk_as_they_were(lab, ipxe):
     network = Network(lab, linux_files())
     guest, before = ipxe("dhcp net0", *LOAD)
@@ -73,6 +73,7 @@ def test_exit_goes_to_the_next_boot_entry(lab, ipxe, iso):
     assert View(guest).traces(before) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("close", [True, False])
 def test_sanboot_of_the_local_disk(lab, ipxe, guest_disk, close):
     """iPXE closes no network device for a local disk: a script has to say ifclose.
@@ -91,15 +92,3 @@ def test_sanboot_of_the_local_disk(lab, ipxe, guest_disk, close):
     else:
         assert any(re.search(r'/device/vif/0/state: "4"', line) for line in traces), traces
     assert not [line for line in traces if "vbd" in line or "qdisk" in line]
-
-
-def test_sanboot_over_http(lab, ipxe, guest_disk):
-    """The disk's int13 is iPXE's then, so its network device stays connected."""
-    network = Network(lab, {"disk.raw": guest_disk("hello", mib=5)})
-    guest, before = ipxe("dhcp net0", f"sanboot --drive 0x80 {url('disk.raw')}")
-    start(guest)
-    guest.wait_line("^HELLO dl=80 .* sectors=0000000000002800 bytes=0200$", 120)
-    traces = View(guest).traces(before)
-    assert any(re.search(r'/device/vif/0/state: "4"', line) for line in traces), traces
-    assert not [line for line in traces if "vbd" in line]
-    assert set(network.requests()) == {"/disk.raw"}
