@@ -66,6 +66,9 @@ class View:
                 if owner == self.domid and port == console or \
                         owner == 0 and f" d={self.domid} p={console} " in rest:
                     rest = re.sub(r"^\[\d/\d", "[*/*", rest)
+                if console and owner == self.domid:
+                    # whether any port of 32 is pending, the console's among them
+                    rest = re.sub(r"^(\[./.)/\d", r"\1/*", rest)
                 if owner == self.domid or (owner == 0 and f" d={self.domid} " in rest):
                     entries[f"event channel {port} of domain {owner}"] = rest
         return entries
