@@ -54,7 +54,7 @@ $(PVH) $(TREE)/.config-pvh: CONFIGURATION = .config-pvh
 all: $(BLOB) $(PVH)
 
 .PHONY: all run shell bench matrix check check-host check-build check-guests \
-    check-lab check-releases check-slow check-pvh check-series check-fresh \
+    check-lab check-releases check-slow check-series check-fresh \
     pvh-boots model coverage mutate fuzz install deb clean FORCE
 .DELETE_ON_ERROR:
 
@@ -177,10 +177,6 @@ fuzz: $(BLOB) | packages-host
 # What takes minutes there; not a part of `check`
 check-slow: $(BLOB) $(PVH) | packages-lab
 	$(PYTEST) -m "slow" tests/lab
-
-# The tests that are not of a device model with the firmware of PVH guests, about 10 minutes
-check-pvh: $(PVH) | packages-lab
-	BIOS=$(abspath $(PVH)) $(PYTEST) -n 2 --dist loadfile -m "not slow and not hvm" tests/lab
 
 # BOOTS boots of each form of Linux in PVH guests, with and without a wait for a key before; what
 # is kept of a failure is in out/boots

@@ -14,12 +14,10 @@
 struct marker_s {
     evtchn_port_t port;
     domid_t dom;        // this domain
+    u8 is_open;         // a session is under way
 };
 
 static struct marker_s *marker;
-
-// A session is under way.
-static u8 is_open;
 
 
 int
@@ -32,7 +30,7 @@ xen_session_setup(void)
 int
 xen_session_is_possible(void)
 {
-    return marker && !is_open;
+    return marker && !marker->is_open;
 }
 
 int
@@ -101,7 +99,7 @@ xen_platform_map(evtchn_port_t *store_port)
         dprintf(1, "xen: no xenstore\n");
         goto fail;
     }
-    is_open = 1;
+    marker->is_open = 1;
     return 0;
 
 fail:
@@ -112,7 +110,7 @@ fail:
 void
 xen_platform_unmap(void)
 {
-    is_open = 0;
+    marker->is_open = 0;
     if (xen_platform_moved())
         return;
     struct evtchn_close close = { .port = marker->port };

@@ -95,7 +95,8 @@ xenbus_find_error(struct xenbus_s *bus)
 #define PAUSE_MAX_US 200000
 
 // Wait until the backend is in one of the states `wanted`, which it is not yet,
-// or in one of the states `final`, from which it does not get there.
+// or in one of the states `final`, from which it does not get there. After `limit` ms
+// xenwait_pause() says so, and one more look is the last.
 static int
 wait_backend(struct xenbus_s *bus, int wanted, int final, u32 limit
              , const char *what)

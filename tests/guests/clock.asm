@@ -55,11 +55,7 @@ main:   mov     eax, LEAF
 
         ; int15 86
         call    begin
-        mov     eax, [hdr_delay]
-        imul    eax, eax, 1000
-        mov     dx, ax
-        shr     eax, 16
-        mov     cx, ax
+        call    delay
         mov     ah, 0x86
         int     0x15
         setc    al
@@ -71,11 +67,7 @@ main:   mov     eax, LEAF
         ; int15 83
         mov     byte [flag], 0
         call    begin
-        mov     eax, [hdr_delay]
-        imul    eax, eax, 1000
-        mov     dx, ax
-        shr     eax, 16
-        mov     cx, ax
+        call    delay
         mov     bx, flag
         mov     ax, 0x8300
         int     0x15
@@ -287,6 +279,14 @@ key_hooked:
 ; A program's own handler, in front of the one that was there.
 hook:   inc     dword [cs:hooked]
         jmp     far [cs:old_vector]
+
+; CX:DX = the microseconds to wait.
+delay:  mov     eax, [hdr_delay]
+        imul    eax, eax, 1000
+        mov     dx, ax
+        shr     eax, 16
+        mov     cx, ax
+        ret
 
 ; What an OS's loader does last: the memory map.
 hint:   mov     eax, 0xe820

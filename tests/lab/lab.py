@@ -108,11 +108,15 @@ class Lab:
 
     def clean(self):
         """Destroy all guests and unplug all disks."""
+        self.destroy_guests()
+        for device in list(self.images):
+            self.detach(device)
+
+    def destroy_guests(self):
+        """Destroy all guests."""
         # one may come to its end by itself meanwhile
         self.run("xl list | awk 'NR > 2 { print $2 }' | while read domid; do "
                  "xl destroy $domid || ! xl list $domid || exit; done")
-        for device in list(self.images):
-            self.detach(device)
 
     # Commands and files in dom0
 

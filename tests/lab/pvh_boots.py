@@ -65,7 +65,7 @@ def main():
             if wrong:
                 failed += 1
                 (KEPT / f"{number}.txt").write_text(wrong)
-                lab.run("xl list | awk 'NR > 2 { print $2 }' | xargs -r -n 1 xl destroy")
+                lab.destroy_guests()
             if wrong or not (number + 1) % 20:
                 print(f"{time.monotonic() - start:6.0f} s  {number + 1} boots, {failed} failed",
                       flush=True)
