@@ -22,6 +22,7 @@ def test_another_disk_in_the_place_of_one(lab, blob, programs, tmp_path):
     script = Script()
     script.read(0x81, 0)
     key = script.key()
+    script.wait(3)                              # the cache may be used for 2 s
     script.reset(0x81)
     reads = [script.read(0x81, 0), script.read(0x81, 4000, 4), script.read(0x81, 1)]
     beyond = script.read(0x81, 9 << 11, 2)
