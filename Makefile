@@ -11,6 +11,7 @@
 #   make bench        all measurements, about an hour; writes docs/benchmarks.md
 #   make model        the proofs of the attach protocol alone
 #   make matrix       every boot loader in every mode, half an hour; writes docs/boot-matrix.md
+#   make pictures     the screens of docs/console.md
 #   make deb          the Debian package, out/seabios-xenpv_VERSION_all.deb
 #   make install      copy both and smbios-strings to $(DESTDIR)$(PREFIX)/lib/seabios-xenpv
 #   make clean        remove out/ (downloads stay in ~/.cache/seabios-xenpv)
@@ -55,7 +56,7 @@ all: $(BLOB) $(PVH)
 
 .PHONY: all run shell bench matrix check check-host check-build check-guests \
     check-lab check-releases check-slow check-series check-fresh \
-    pvh-boots model coverage mutate fuzz install deb clean FORCE
+    pictures pvh-boots model coverage mutate fuzz install deb clean FORCE
 .DELETE_ON_ERROR:
 
 
@@ -152,6 +153,10 @@ check-guests: $(BLOB) | packages-lab
 # The blob on a real Xen: two labs at a time, each has one CPU
 check-lab: $(BLOB) $(PVH) | packages-lab
 	$(PYTEST) -n 2 --dist loadfile -m "not slow" tests/lab
+
+# The pictures of docs/console.md, from what a terminal gets in the tests
+pictures: $(PVH) | packages-lab
+	PICTURES=docs $(PYTEST) -k "by_console_alone or prompt_and_menu" tests/lab/test_console.py
 
 # Some of that on the Xen of the other Debian releases, what is marked with `release`
 check-releases: $(BLOB) $(PVH) | packages-lab

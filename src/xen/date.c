@@ -8,6 +8,7 @@
 #include "config.h" // CONFIG_XEN_PVH
 #include "date.h" // xendate_setup
 #include "platform.h" // xen_platform_map_page
+#include "terminal.h" // xenterm_poll
 #include "tick.h" // XenTscMhz
 #include "wait.h" // xen_system_time
 #include "x86.h" // rdtscll
@@ -110,7 +111,10 @@ clock_set_date(struct bregs *regs)
 int
 xendate_1a(struct bregs *regs)
 {
-    if (!CONFIG_XEN_PVH || regs->ah < 2 || regs->ah > 5)
+    if (!CONFIG_XEN_PVH)
+        return 0;
+    xenterm_poll();
+    if (regs->ah < 2 || regs->ah > 5)
         return 0;
     switch (regs->ah) {
     case 2: clock_read_time(regs); break;

@@ -11,6 +11,7 @@
 #include "config.h" // CONFIG_XEN_PV
 #include "handover.h" // xen_handover_arm
 #include "stacks.h" // call32
+#include "terminal.h" // xenterm_flush
 #include "util.h" // ticks_from_ms
 #include "xenpv.h" // xen_handover
 
@@ -26,6 +27,7 @@ xen_shutdown(u32 reason)
 {
     if (!CONFIG_XEN_PV)
         return;
+    xenterm_flush(1);
     if (MODESEGMENT)
         call32(xen_shutdown32, reason, -1);
     else
@@ -46,6 +48,7 @@ xen_handover(void)
 {
     if (!CONFIG_XEN_PV)
         return;
+    xenterm_flush(1);
     xentick_handover();
     if (GET_LOW(XenAttached))
         close_disks();

@@ -39,6 +39,7 @@ static const struct {
     { "etc/show-boot-menu", 0, 2 },
     { "etc/threads", 1, 2 },
     { "etc/xen-cache-kib", 0, 8192 },
+    { "etc/xen-console", 0, 1 },
     { "etc/xen-pv", 0, 1 },
     { "etc/xen-report", 0, 1 },
 };

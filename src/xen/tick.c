@@ -21,6 +21,7 @@
 #include "output.h" // dprintf
 #include "stacks.h" // call16_int
 #include "string.h" // memset
+#include "terminal.h" // xenterm_poll
 #include "util.h" // ticks_from_ms
 #include "x86.h" // rdtscll
 #include "platform.h" // xen_tsc_khz
@@ -53,8 +54,10 @@
 // Polls for a key, with nothing but polls between them, before they begin to sleep.
 #define POLLS_AWAKE       100
 
-// Waits, of 55 ms at most, between two looks at what dom0 asks for.
-#define CONTROL_WAITS     18
+// How long a wait for a key lasts before the console is looked at, in us, and how many
+// of them lie between two looks at what dom0 asks for.
+#define WAIT_US           20000
+#define CONTROL_WAITS     50
 
 // TSC ticks of a BIOS tick.
 u32 XenTickLen VARFSEG;
@@ -71,11 +74,14 @@ u8 XenTickWaits VARLOW;
  * The local APIC's timer
  ****************************************************************/
 
+// Start the timer, for the next tick or `max_us` microseconds.
 static void
-apic_start(void)
+apic_start(u32 max_us)
 {
     s64 left = GET_LOW(XenTickDue) - rdtscll();
     u32 us = left > 0 ? (u32)left / GET_GLOBAL(XenTscMhz) : 0;
+    if (us > max_us)
+        us = max_us;
     wrmsr(MSR_APIC_TMICT, (us + 1) * APIC_PER_US);
 }
 
@@ -107,7 +113,7 @@ tick_arm(void)
     wrmsr(MSR_APIC_SPIV, APIC_SPIV_ENABLE | 0xff);
     wrmsr(MSR_APIC_LVTT, TICK_VECTOR);
     SET_LOW(XenTickArmed, 1);
-    apic_start();
+    apic_start(-1);
     return 1;
 }
 
@@ -205,8 +211,9 @@ xentick_irq(void)
         return;
     wrmsr(MSR_APIC_EOI, 0);
     xentick_poll();
+    xenterm_poll();
     if (GET_LOW(XenTickArmed))
-        apic_start();
+        apic_start(-1);
 }
 
 
@@ -228,6 +235,8 @@ xentick_control(void)
 {
     if (!CONFIG_XEN_PVH)
         return;
+    if (GET_LOW(XenTickArmed) && !(MODE16 && cr0_vm86_read() & CR0_PE))
+        apic_start(WAIT_US);
     u8 waits = GET_LOW(XenTickWaits) + 1;
     SET_LOW(XenTickWaits, waits % CONTROL_WAITS);
     if (waits < CONTROL_WAITS)
@@ -255,6 +264,7 @@ xentick_13(void)
 {
     if (!CONFIG_XEN_PVH)
         return;
+    xenterm_poll();
     SET_LOW(XenTickPolls, 0);
     if (GET_LOW(XenTickFree))
         tick_arm();
@@ -296,7 +306,10 @@ start_usertimer(struct bregs *regs)
 int
 xentick_15(struct bregs *regs)
 {
-    if (!CONFIG_XEN_PVH || (regs->ah != 0x83 && regs->ah != 0x86))
+    if (!CONFIG_XEN_PVH)
+        return 0;
+    xenterm_poll();
+    if (regs->ah != 0x83 && regs->ah != 0x86)
         return 0;
     if (regs->ah == 0x86)
         wait_us(regs);

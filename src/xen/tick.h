@@ -4,7 +4,7 @@
 #ifndef __XEN_TICK_H
 #define __XEN_TICK_H
 
-#include "types.h" // u16
+#include "types.h" // u8
 
 // TSC ticks of a microsecond.
 extern u16 XenTscMhz;
@@ -12,5 +12,8 @@ extern u16 XenTscMhz;
 // Start to count ticks, and read Xen's clock. POST only, after
 // xen_platform_init(). Does nothing on another machine.
 void xentick_setup(void);
+
+// The timer will interrupt a program.
+extern u8 XenTickArmed;
 
 #endif // tick.h

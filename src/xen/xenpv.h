@@ -166,4 +166,30 @@ void xentick_13(void);
 int xentick_15(struct bregs *regs);
 int xendate_1a(struct bregs *regs);
 
+// terminal.c: the PV console, through sercon
+
+// sercon's port if its line is the PV console.
+#define XENTERM_PORT 1
+
+// Say whether the PV console is to be used, and can be. POST only, once xen_setup()
+// and the VGA BIOS have run.
+int xenterm_setup(void);
+
+// HVM: send a byte.
+void xenterm_putchar(u8 chr);
+
+// A tick of the timer, or sercon's decoder begins to work on rx_buf. Returns 0 if what
+// is there is all that comes for now.
+int xenterm_event(void);
+
+// The decoder has made a key of so many bytes.
+void xenterm_take(u8 size);
+
+// PVH: an int10 is about to be carried out.
+void xenterm_int10(struct bregs *regs);
+
+// A program asks for a key: move one from the console to the keyboard's buffer, if
+// that is empty. What no program asks for is the OS's.
+void xenterm_keys(void);
+
 #endif // xenpv.h

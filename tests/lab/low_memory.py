@@ -15,7 +15,8 @@ PAGE = 4096
 READ, WRITE = 1, 2              # PROT_*
 BDA = 0x400
 HEAD, TAIL, BEGIN, END = 0x41a, 0x41c, 0x480, 0x482     # of the ring of keys
-CODES = {"spc": 0x3920, "ret": 0x1c0d, "esc": 0x011b, "down": 0x5000, "tab": 0x0f09}
+CODES = {"spc": 0x3920, "ret": 0x1c0d, "esc": 0x011b, "down": 0x5000, "tab": 0x0f09,
+         "f5": 0x3f00}
 
 memory = ctypes.CDLL("libxenforeignmemory.so.1", use_errno=True)
 pointer = ctypes.c_void_p

@@ -26,7 +26,7 @@ class View:
 
     def __init__(self, guest):
         lab, domid = guest.lab, guest.domid
-        self.domid = domid
+        self.domid, self.pvh = domid, guest.pvh
         keys = lab.debug_keys("ge")
         peek = json.loads(lab.run(f"python3 - {domid}", stdin=PEEK))
         self.ring = peek["store_ring"]
@@ -57,9 +57,18 @@ class View:
     def event_channels(self, keys):
         """The guest's event channels and dom0's ends of them, by Xen's own list."""
         entries = {}
+        # the console's daemon says at any time that it has taken what a PVH guest wrote, and
+        # looks at the guest's events when it likes
+        console = self.pvh and self.store[f"/local/domain/{self.domid}/console/port"].split('"')[1]
         for part in re.split("Event channel information for domain ", keys)[1:]:
             owner = int(part.split(":")[0])
             for port, rest in re.findall(r"^\(XEN\) +(\d+) (\[.*)", part, re.M):
+                if owner == self.domid and port == console or \
+                        owner == 0 and f" d={self.domid} p={console} " in rest:
+                    rest = re.sub(r"^\[\d/\d", "[*/*", rest)
+                if console and owner == self.domid:
+                    # whether any port of 32 is pending, the console's among them
+                    rest = re.sub(r"^(\[./.)/\d", r"\1/*", rest)
                 if owner == self.domid or (owner == 0 and f" d={self.domid} " in rest):
                     entries[f"event channel {port} of domain {owner}"] = rest
         return entries

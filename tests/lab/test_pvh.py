@@ -141,8 +141,8 @@ def check_clock(guest, wanted_ms):
         if "hook" in name:
             assert abs(calls - ticks) <= 1, (name, calls, ticks)
         if name.startswith("poll-key"):
-            # programs that only wait sleep from tick to tick
-            assert calls <= ticks + 110, (name, calls, ticks)
+            # programs that only wait sleep for 20 ms, to the next look at the console
+            assert calls <= 3 * ticks + 110, (name, calls, ticks)
     for name in ("int15-86", "int15-83"):
         assert abs(rows[name][0] - wanted_ms) <= 2 * TICK + wanted_ms / 100, rows[name]
     assert abs(rows["seconds"][2] - rows["seconds"][0] / 1000) <= 1, rows["seconds"]

@@ -141,6 +141,12 @@ def grub2_disks(files):
          more={"boot/xen": files / "xen"})
     grub(files, "grub-memtest", "linux16 /boot/memtest console=ttyS0,115200",
          more={"boot/memtest": files / "memtest86+x64.bin"})
+    # a menu, for those who test the console
+    menu = [f'menuentry "{title}" {{\nlinux /boot/vmlinuz {images.LINUX_OPTIONS} '
+            f'lab.uuid={images.UUIDS["ext4"]} {options}\ninitrd /boot/initrd\n}}'
+            for title, options in (("Power off", "lab.end=poweroff"), ("A shell", "lab.end=shell"))]
+    disk(files, "grub-menu", {**linux_files(files), "boot/grub/grub.cfg": "\n".join([*menu, ""])},
+         mbr=(files / "boot.img", files / "core.img"))
     # iPXE boots the same disk once more; a bit in the CMOS tells that it was there.
     grub(files, "grub-ipxe", "if cmostest 0x70:0; then", *plain, "else", "cmosset 0x70:0",
          "linux16 /boot/ipxe", "initrd16 /boot/script", "fi",
@@ -176,6 +182,15 @@ def syslinux_disks(files, modules, installer):
                             ("grub-chain", chain, (files / "boot.img", files / "core.img"))):
         path = disk(files, name, {**content, **more}, mbr=mbr, filesystem="vfat")
         command([*installer, "--offset", images.FIRST * images.SECTOR, "--install", path])
+    path = disk(files, "syslinux-menu", {
+        **content, **{name: modules / name for name in ("menu.c32", "libutil.c32")},
+        "syslinux.cfg": syslinux_config("vfat", "/boot") + "PROMPT 1\nTIMEOUT 0\nLABEL menu\n"
+                        "KERNEL menu.c32\nAPPEND menu.cfg\n",
+        "menu.cfg": "MENU TITLE What to boot\n" + syslinux_config("vfat", "/boot").replace(
+            "LABEL linux", "LABEL other\nMENU LABEL Another\nKERNEL no-such-file\nLABEL linux\n"
+            "MENU LABEL Linux", 1)},
+        mbr=(files / "mbr.bin", None), filesystem="vfat")
+    command([*installer, "--offset", images.FIRST * images.SECTOR, "--install", path])
     disk(files, "extlinux", {
         **linux_files(files), "boot/extlinux/ldlinux.c32": modules / "ldlinux.c32",
         "boot/extlinux/extlinux.conf": syslinux_config("ext4", "/boot")},

@@ -338,6 +338,12 @@ hvm_op(u32 op, struct xen_hvm_param *param)
     case HVM_PARAM_STORE_EVTCHN:
         param->value = hv.store_port;
         return 0;
+    case HVM_PARAM_CONSOLE_PFN:
+        param->value = hv.console_pfn;
+        return 0;
+    case HVM_PARAM_CONSOLE_EVTCHN:
+        param->value = hv.console_port;
+        return 0;
     }
     // all others are not the guest's to see
     check_true(param->index < HVM_NR_PARAMS);

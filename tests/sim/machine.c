@@ -925,3 +925,12 @@ sim_is_window(void *page)
         return (u32)page >= 0xfe700000 && (u32)page < 0xfe800000;
     return sim_is_high_page(page);
 }
+
+// What the layer takes of SeaBIOS's serial console.
+u8 rx_buf[16], rx_bytes;
+
+void
+sercon_check_event(void)
+{
+    fail("nobody asks for a key");
+}

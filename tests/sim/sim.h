@@ -141,7 +141,7 @@ struct sim_hv {
     void *guest_store;              // its view of the store's ring
     domid_t domid;
     evtchn_port_t store_port, console_port;
-    u32 store_pfn;
+    u32 store_pfn, console_pfn; // the latter 0: no console
     u32 grant_version;
     struct sim_port ports[SIM_PORTS];
     u16 pins[XENGRANT_REFS];        // how often each grant is mapped

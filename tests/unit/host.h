@@ -16,6 +16,7 @@
 #include "hw/ahci.h" // struct ahci_port_s
 #include "hw/ata.h" // struct atadrive_s
 #include "blkring.h" // BLKRING_SECTOR
+#include "console.h" // xencons_put
 #include "gnttab.h" // XENGRANT_REFS
 #include "handover.h" // xen_handover_arm
 #include "platform.h" // xen_alloc
