@@ -2,6 +2,7 @@
 //
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
+#include "biosvar.h" // SET_LOW
 #include "console.h" // xencons_put
 #include "evtchn.h" // xenevtchn_notify
 #include "hypercall.h" // xen_hypercall2
@@ -19,8 +20,8 @@ _Static_assert(sizeof(struct xencons_interface) >= 3088
 #define WAIT_MS 200
 
 // The other end did not take anything at this index.
-static u32 stalled_at;
-static u8 is_stalled;
+u32 XenConsStalledAt VARLOW;
+u8 XenConsIsStalled VARLOW;
 
 // The ring, as it is now: a domain that was restored has another one. Returns null
 // if there is none.
@@ -97,17 +98,17 @@ xencons_wait(void)
     if (!ring)
         return -1;
     u32 cons = xen_read_once(ring->out_cons);
-    if (is_stalled && cons == stalled_at)
+    if (GET_LOW(XenConsIsStalled) && cons == GET_LOW(XenConsStalledAt))
         return -1;
-    is_stalled = 0;
+    SET_LOW(XenConsIsStalled, 0);
     u64 begin = rdtscll();
     while (rdtscll() - begin < xen_ticks(WAIT_MS * 1000)) {
         if (xen_read_once(ring->out_cons) != cons)
             return 0;
         xen_hypercall2(__HYPERVISOR_sched_op, SCHEDOP_yield, 0);
     }
-    is_stalled = 1;
-    stalled_at = cons;
+    SET_LOW(XenConsIsStalled, 1);
+    SET_LOW(XenConsStalledAt, cons);
     return -1;
 }
 
