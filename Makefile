@@ -144,7 +144,7 @@ model: | packages-host
 
 # This Makefile with the default SeaBIOS, the patches and the layer on that of several releases
 check-build: | packages-build packages-lab
-	$(PYTEST) -n 2 --dist loadfile tests/build
+	$(PYTEST) -n 2 --dist loadfile -m "not slow" tests/build
 
 # The blob in QEMU without Xen
 check-guests: $(BLOB) | packages-lab

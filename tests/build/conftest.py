@@ -8,6 +8,10 @@ import pytest
 from project import must
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: not in check-build, but in check-series")
+
+
 @pytest.fixture(scope="session")
 def tarball():
     """SeaBIOS's source as make takes it by default."""

@@ -86,7 +86,9 @@ def test_what_only_the_sticky_mode_needs_comes_last():
         [False] * (len(PATCHES) - 1) + [True]
 
 
-@pytest.mark.parametrize("count", range(1, len(PATCHES)))
+@pytest.mark.parametrize("count", [
+    1, *(pytest.param(count, marks=pytest.mark.slow) for count in range(2, len(PATCHES) - 1)),
+    len(PATCHES) - 1])
 def test_layer_builds_with_the_first_patches_alone(count, tmp_path, figure):
     """With all of them it is the build of the other tests."""
     log = build_series(count, tmp_path / "out")
