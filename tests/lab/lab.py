@@ -343,6 +343,11 @@ class Guest:
         """Let the guest's CPU run."""
         self.lab.run(f"xl unpause {self.domid}")
 
+    def now(self):
+        """The same guest, in the domain that a restore or a migration has made."""
+        domid = int(self.lab.run(f"xl domid {self.name}"))
+        return Guest(self.lab, self.name, domid, self.position, self.pvh)
+
     def lines(self):
         """All lines that the guest has printed on its debug port so far."""
         prefix = f"(d{self.domid}) "

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from lab import BLOB, HERE, Guest, xl_disk
+from lab import BLOB, HERE, xl_disk
 from releases import chosen
 from terminal import DOWN, ENTER, ESC, F12, LEFT, ROWS, UP, Terminal
 from trial import create, ending
@@ -215,7 +215,7 @@ def test_migration_at_the_prompt_loses_nothing(lab, program, watch):
     guest, _ = program()
     name = guest.name
     lab.run(f"xl save {name} /root/saved && xl restore /root/saved", 180)
-    guest = Guest(lab, name, int(lab.run(f"xl domid {name}")), guest.position, True)
+    guest = guest.now()
     terminal = watch(guest)
     terminal.wait("Console is ready")
     terminal.settle(0.3)

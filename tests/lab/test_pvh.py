@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import pattern
-from lab import BLOB, HERE, Guest, Lab, xl_disk
+from lab import BLOB, HERE, Lab, xl_disk
 from pristine import View
 from trial import create, ending, start
 
@@ -107,10 +107,10 @@ def test_no_trace_after_any_int13_and_while_the_firmware_waits(run_program):
 def test_os_finds_devices_and_local_apic_as_new_after_each_hint_alone(run_program):
     guests = {hint: run_program("takeover", label=hint) for hint in HINTS}
     new = {hint: apic(guest) for hint, guest in guests.items()}
-    for guest in guests.values():
-        guest.unpause()
     for hint, guest in guests.items():
-        ending(guest, 180)
+        # alone: xenstored's event follows its reply within 200 us if it gets the CPU
+        guest.unpause()
+        ending(guest)
         assert failures(guest) == [], hint
         assert "SEEN apic base fee00900 spiv ff lvtt 10000 tmict 0 pending 0" in guest.lines(), hint
         assert len(new[hint]) == 2 and apic(guest) == new[hint], hint
@@ -251,7 +251,7 @@ def test_guest_that_waits_is_saved_and_restored(lab, run_program):
     start(guest)
     guest.wait_line("^takeover: wait for Enter")
     lab.run("xl save saved /root/saved && xl restore /root/saved", 180)
-    guest = Guest(lab, "saved", int(lab.run("xl domid saved")), guest.position, True)
+    guest = guest.now()
     guest.press("ret")
     ending(guest, 120)
     assert failures(guest) == []

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from lab import Attaches, Guest, Lab, xl_disk
+from lab import Attaches, Lab, xl_disk
 from pristine import View
 from trial import create, ending, held, layer_lines, start, throttle, wait_shutdown
 
@@ -37,7 +37,7 @@ class Trial:
 
     def domain(self):
         """The guest, in the domain that it lives in now."""
-        return Guest(self.lab, "trial", int(self.lab.run("xl domid trial")), self.guest.position)
+        return self.guest.now()
 
     @contextlib.contextmanager
     def in_post(self):
