@@ -55,7 +55,7 @@ $(PVH) $(TREE)/.config-pvh: CONFIGURATION = .config-pvh
 all: $(BLOB) $(PVH)
 
 .PHONY: all run shell bench matrix check check-host check-build check-guests \
-    check-lab check-releases check-slow check-series check-fresh \
+    check-lab check-releases check-slow check-pvh check-series check-fresh \
     pictures pvh-boots model coverage mutate fuzz install deb clean FORCE
 .DELETE_ON_ERROR:
 
@@ -153,6 +153,10 @@ check-guests: $(BLOB) | packages-lab
 # The blob on a real Xen: two labs at a time, each has one CPU
 check-lab: $(BLOB) $(PVH) | packages-lab
 	$(PYTEST) -n 2 --dist loadfile -m "not slow" tests/lab
+
+# Those of them that can be run in PVH guests, there; not a part of `check`, which has test_pvh.py
+check-pvh: $(PVH) | packages-lab
+	BIOS=$(abspath $(PVH)) $(PYTEST) -n 2 --dist loadfile -m "pvh and not slow" tests/lab
 
 # The pictures of docs/console.md, from what a terminal gets in the tests
 pictures: $(PVH) | packages-lab

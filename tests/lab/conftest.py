@@ -27,6 +27,8 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "slow: not in check-lab, but in check-slow")
     config.addinivalue_line("markers", "release: also in check-releases, on the other releases; a "
                             "few minutes of what differs there")
+    config.addinivalue_line("markers", "pvh: also in check-pvh, in PVH guests: what needs no device "
+                            "model, and no help of the toolstack to stop a guest that is busy")
 
 
 @pytest.fixture(scope="session", autouse=True)

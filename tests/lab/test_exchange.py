@@ -9,6 +9,8 @@ from pristine import View
 from script import Log, Model, Script, problems
 from trial import create, ending, held, start, throttle
 
+pytestmark = pytest.mark.pvh
+
 
 @pytest.fixture(scope="module", name="module_lab")
 def c_xenstored():

@@ -10,6 +10,8 @@ from lab import HERE, vbd_number, xl_disk
 from pristine import View
 from trial import create, ending, layer_lines, start
 
+pytestmark = pytest.mark.pvh
+
 FAKEBACK = (HERE / "fakeback.py").read_bytes()
 
 # What is wrong: the nodes that differ from a good VBD's (None: not there), how its backend follows

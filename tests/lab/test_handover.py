@@ -88,6 +88,7 @@ def build(project, name, old, new, settings=""):
 
 # The devices after the last int13
 
+@pytest.mark.pvh
 @pytest.mark.parametrize("backends", [
     pytest.param(BACKENDS, marks=pytest.mark.release), BACKENDS[::-1]])
 def test_strict_os_takes_the_disks_without_a_hint(take_over, blob, backends):
@@ -102,6 +103,7 @@ def test_os_sees_what_it_would_see_under_a_bios_without_the_layer(take_over, blo
     assert seen(take_over(blob)) == seen(stock)
 
 
+@pytest.mark.pvh
 def test_c_xenstored_is_left_clean_too(blob, guest_disk):
     with Lab.start("handover-xenstored", store="xenstored") as lab:
         disks = [xl_disk(lab.attach(guest_disk("takeover", mib=5, name=name, label="none")),
@@ -169,6 +171,7 @@ STALE = {
 }
 
 
+@pytest.mark.pvh
 @pytest.mark.parametrize("backend", ONLY)
 def test_post_gets_a_disk_out_of_each_state_or_says_why_not(lab, blob, guest_disk, backend):
     stale = dict(zip(["xvde", "xvdf", "xvdg", "xvdh", "xvdi", "xvdj", "xvdk", "xvdl"],
@@ -191,6 +194,7 @@ def test_post_gets_a_disk_out_of_each_state_or_says_why_not(lab, blob, guest_dis
         assert states == (("6", "4") if got[name] else ("1", "2")), name
 
 
+@pytest.mark.pvh
 @pytest.mark.parametrize("backend", ONLY)
 def test_int13_leaves_a_device_alone_that_somebody_else_owns(lab, blob, guest_disk, backend):
     image = guest_disk("steps", mib=5, label="keys")

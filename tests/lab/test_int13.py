@@ -6,6 +6,8 @@ import pattern
 from lab import Lab, xl_disk
 from trial import create, ending, start
 
+pytestmark = pytest.mark.pvh
+
 BACKENDS = ["phy", pytest.param("qdisk", marks=pytest.mark.release)]
 
 

@@ -8,6 +8,8 @@ from lab import xl_disk
 from pristine import View
 from trial import create, held, start, throttle
 
+pytestmark = pytest.mark.pvh
+
 STEPS = ["0 booted", "1 small read", "2 far read", "3 write", "4 geometry", "5 reset",
          "6 same read", "7 new read"]
 

@@ -1,8 +1,12 @@
 """Sectors that cannot be read cost only themselves."""
 
+import pytest
+
 from lab import xl_disk
 from script import Log, Model, Script, press, problems
 from trial import create, ending, sectors_read, start
+
+pytestmark = pytest.mark.pvh
 
 BAD = 200
 NEAR = 300

@@ -9,6 +9,8 @@ from pristine import View
 from script import Log, Model, Script, press, problems
 from trial import create, ending, stall, start, throttle
 
+pytestmark = pytest.mark.pvh
+
 
 def traces(guest, before):
     """What is left in the guest besides what a backend publishes."""

@@ -6,6 +6,8 @@ from lab import Attaches, xl_disk
 from script import Log, Model, Script, press, problems
 from trial import create, ending, sectors_read, start
 
+pytestmark = pytest.mark.pvh
+
 MIB = 2048                      # sectors
 START = 4 * MIB + 64           # behind what the boot has left in the cache
 

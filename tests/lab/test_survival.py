@@ -193,6 +193,7 @@ assert xenctrl.xc_domain_unpause(xen, domid) == 0
 """
 
 
+@pytest.mark.pvh
 def test_pause_in_an_attach_that_is_longer_than_its_limit(lab, blob, guest_disk):
     trial = Trial(lab, blob, guest_disk, mib=40)
     start(trial.guest)
@@ -205,6 +206,7 @@ def test_pause_in_an_attach_that_is_longer_than_its_limit(lab, blob, guest_disk)
 
 # The other side goes away
 
+@pytest.mark.pvh
 def test_attach_fails_while_xenstored_is_stopped_and_succeeds_later(lab, blob, guest_disk):
     guest = steps(lab, blob, guest_disk)
     before = View(guest)
@@ -233,6 +235,7 @@ def test_attach_fails_while_xenstored_is_stopped_and_succeeds_later(lab, blob, g
     assert View(guest).traces(before) == []
 
 
+@pytest.mark.pvh
 @pytest.mark.parametrize("backend", ONLY)
 def test_read_ends_when_xenstored_is_stopped_under_it(lab, blob, guest_disk, backend):
     trial = Trial(lab, blob, guest_disk, backend)
@@ -246,6 +249,7 @@ def test_read_ends_when_xenstored_is_stopped_under_it(lab, blob, guest_disk, bac
     assert View(trial.guest).traces(trial.before) == []
 
 
+@pytest.mark.pvh
 def test_backend_that_goes_away_costs_its_disk_and_no_other(lab, blob, guest_disk):
     trial = Trial(lab, blob, guest_disk, disks=2)
     with trial.in_a_read():
