@@ -16,8 +16,8 @@ _Static_assert(sizeof(struct xencons_interface) >= 3088
                , "packing");
 
 // A daemon that sleeps for longer than this is not there. xenconsoled takes 30
-// notifications in 200 ms, and then rests until these are over.
-#define WAIT_MS 200
+// notifications in 200 ms, then rests until these are over, and looks at others first.
+#define WAIT_MS 250
 
 // The other end did not take anything at this index.
 u32 XenConsStalledAt VARLOW;
@@ -84,6 +84,9 @@ xencons_put(const void *data, u32 size, u32 *end)
     for (i = 0; i < size; i++)
         ring->out[MASK_XENCONS_IDX(prod + i, ring->out)] = ((char*)data)[i];
     xen_wmb();
+    if (xen_read_once(ring->out_prod) != prod)
+        // a HVM domain may be restored at any time: this is another ring now
+        return 0;
     ring->out_prod = prod + size;
     if (end)
         *end = prod + size;
@@ -92,21 +95,22 @@ xencons_put(const void *data, u32 size, u32 *end)
 }
 
 int
-xencons_wait(void)
+xencons_wait(u32 room)
 {
     struct xencons_interface *ring = find_ring();
     if (!ring)
         return -1;
-    u32 cons = xen_read_once(ring->out_cons);
-    if (GET_LOW(XenConsIsStalled) && cons == GET_LOW(XenConsStalledAt))
-        return -1;
+    u32 prod, cons = xen_read_once(ring->out_cons);
+    int is_known = GET_LOW(XenConsIsStalled) && cons == GET_LOW(XenConsStalledAt);
     SET_LOW(XenConsIsStalled, 0);
     u64 begin = rdtscll();
-    while (rdtscll() - begin < xen_ticks(WAIT_MS * 1000)) {
-        if (xen_read_once(ring->out_cons) != cons)
+    do {
+        // it may have taken everything before this wait began
+        if (find_room(ring, &prod) >= room)
             return 0;
-        xen_hypercall2(__HYPERVISOR_sched_op, SCHEDOP_yield, 0);
-    }
+        if (!is_known)
+            xen_hypercall2(__HYPERVISOR_sched_op, SCHEDOP_yield, 0);
+    } while (!is_known && rdtscll() - begin < xen_ticks(WAIT_MS * 1000));
     SET_LOW(XenConsIsStalled, 1);
     SET_LOW(XenConsStalledAt, cons);
     return -1;
@@ -137,7 +141,11 @@ xencons_consume(u32 size)
     struct xencons_interface *ring = find_ring();
     if (!ring || !size)
         return;
+    u32 cons = xen_read_once(ring->in_cons);
+    if (xen_read_once(ring->in_prod) - cons < size)
+        // not the ring that was looked at: the domain was restored meanwhile
+        return;
     xen_mb();
-    ring->in_cons = xen_read_once(ring->in_cons) + size;
+    ring->in_cons = cons + size;
     notify();
 }

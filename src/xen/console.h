@@ -26,9 +26,10 @@ u32 xencons_put(const void *data, u32 size, u32 *end);
 // Where the next byte of output will be.
 u32 xencons_end(void);
 
-// Wait until the other end takes something: for 200 ms, and not at all if it did
-// not do so last time and nothing has changed. Returns 0, or -1 if it does not.
-int xencons_wait(void);
+// Wait until the output has room for so many bytes (1 to XENCONS_SIZE): for 250 ms, and
+// not at all if that was in vain last time and the other end has taken nothing since.
+// Returns 0, or -1 if there is no room.
+int xencons_wait(u32 room);
 
 // Copy the first bytes of the input, `max` at most, and leave them there. Returns how
 // many there are; 0 if the indices are impossible.

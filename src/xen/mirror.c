@@ -276,7 +276,7 @@ put_end(u32 how)
 {
     u16 pos = GET_BDA(cursor_pos[GET_BDA(video_page) & 7]), shape = GET_BDA(cursor_type);
     u8 row = pos >> 8, col = pos;
-    int is_hidden = !(how & XENMIRROR_LAST)
+    int is_hidden = !(how & XENMIRROR_CURSOR)
         && (shape & 0x2000 || (shape >> 8 & 0x1f) > (shape & 0x1f));
     put_attr(NORMAL);
     if (row < mirror->rows && col < COLS)
@@ -318,6 +318,9 @@ follow_mode(void)
     return -1;
 }
 
+// The least room that an update makes use of.
+#define ROOM_MIN (PLACE_MAX + END_MAX + SCROLL_MAX + ROWS)
+
 // Send as much as there is room for. Returns 1 if that was all, else 0.
 static int
 update_part(u32 how)
@@ -325,7 +328,7 @@ update_part(u32 how)
     u32 room = xencons_room();
     int all = 1;
     u8 row, lines;
-    if (room < PLACE_MAX + END_MAX + SCROLL_MAX + ROWS)
+    if (room < ROOM_MIN)
         return 0;
     mirror->len = 0;
     // somebody else has written there, or this is another domain's console now
@@ -362,7 +365,7 @@ xenmirror_update(u32 how)
         return 0;
     // more than the whole screen in the worst colours takes
     for (fillings = 0; fillings < 32 && !update_part(how); fillings++)
-        if (!how || xencons_wait())
+        if (!(how & XENMIRROR_WAIT) || xencons_wait(ROOM_MIN))
             break;
     return 0;
 }

@@ -10,8 +10,8 @@
 int xenmirror_setup(void);
 
 // How xenmirror_update() is to do its work.
-#define XENMIRROR_WAIT  1   // all of it, even if the other end has to make room
-#define XENMIRROR_LAST  2   // the same, and somebody else may write from here on
+#define XENMIRROR_WAIT   1  // all of it, even if the other end has to make room
+#define XENMIRROR_CURSOR 2  // somebody else may write from here on: show the cursor
 
 // Send what has changed on the screen since the last time, as far as there is room,
 // and with one notification for each filling of the ring.

@@ -36,6 +36,8 @@ u8 XenTermInt10 VARLOW, XenTermIsLast VARLOW;
 // HVM: what sercon has written.
 u8 XenTermOut[64] VARLOW;
 u8 XenTermOutLen VARLOW;
+// The terminal is not as an OS expects it.
+u8 XenTermUsed VARLOW;
 
 // Say whether so much time has passed since then.
 static int
@@ -49,9 +51,18 @@ is_over(u32 since, u32 ms)
  * Output
  ****************************************************************/
 
+// There may be no later BIOS call, and there is no tick.
+static int
+may_be_last(void)
+{
+    return GET_LOW(XenTermIsLast) && !GET_LOW(XenTickArmed);
+}
+
 static void
 update_screen(u32 how)
 {
+    if (may_be_last())
+        how |= XENMIRROR_CURSOR;
     SET_LOW(XenTermInt10, 0);
     if (MODESEGMENT)
         call32(xenmirror_update, how, 0);
@@ -61,26 +72,35 @@ update_screen(u32 how)
 }
 
 u32 VISIBLE32FLAT
-xenterm_send32(u32 unused)
+xenterm_send32(u32 is_last)
 {
-    u32 len = GET_LOW(XenTermOutLen), sent = 0;
-    SET_LOW(XenTermOutLen, 0);
-    do
+    static const char reset[] = "\e[0m\e[?7h"; // no colour, lines wrap
+    u32 len = XenTermOutLen, sent = 0;
+    int tries;
+    XenTermOutLen = 0;
+    // there may be room for no more than a byte at a time
+    for (tries = 0; tries < sizeof(XenTermOut) && sent < len; tries++) {
+        if (xencons_wait(1))
+            break;
         sent += xencons_put(XenTermOut + sent, len - sent, NULL);
-    while (sent < len && !xencons_wait());
+    }
+    if (is_last && !xencons_wait(sizeof(reset) - 1)) {
+        xencons_put(reset, sizeof(reset) - 1, NULL);
+        sercon_attr_last = 0x07;
+    }
     return 0;
 }
 
 // Send what sercon has written.
 static void
-send_text(void)
+send_text(u32 is_last)
 {
-    if (!GET_LOW(XenTermOutLen))
+    if (!GET_LOW(XenTermOutLen) && !is_last)
         return;
     if (MODESEGMENT)
-        call32(xenterm_send32, 0, 0);
+        call32(xenterm_send32, is_last, 0);
     else
-        xenterm_send32(0);
+        xenterm_send32(is_last);
     SET_LOW(XenTermOutLen, 0);
 }
 
@@ -90,10 +110,11 @@ xenterm_putchar(u8 chr)
     if (!CONFIG_XEN_PV)
         return;
     u8 len = GET_LOW(XenTermOutLen);
+    SET_LOW(XenTermUsed, 1);
     SET_LOW(XenTermOut[len], chr);
     SET_LOW(XenTermOutLen, len + 1);
     if (len + 1 == sizeof(XenTermOut))
-        send_text();
+        send_text(0);
 }
 
 void
@@ -102,17 +123,16 @@ xenterm_flush(int is_last)
     if (!CONFIG_XEN_PV || !GET_GLOBAL(XenTermMs))
         return;
     SET_LOW(XenTermIsLast, is_last);
-    if (CONFIG_XEN_PVH)
-        update_screen(is_last ? XENMIRROR_LAST : XENMIRROR_WAIT);
-    else
-        send_text();
-}
-
-// There may be no later BIOS call, and there is no tick.
-static int
-may_be_last(void)
-{
-    return GET_LOW(XenTermIsLast) && !GET_LOW(XenTickArmed);
+    if (CONFIG_XEN_PVH) {
+        update_screen(is_last ? XENMIRROR_WAIT | XENMIRROR_CURSOR : XENMIRROR_WAIT);
+        return;
+    }
+    if (MODE16)
+        // sercon keeps the last character until it knows what follows
+        sercon_check_event();
+    send_text(is_last && GET_LOW(XenTermUsed));
+    if (is_last)
+        SET_LOW(XenTermUsed, 0);
 }
 
 void
@@ -201,7 +221,7 @@ xenterm_event(void)
     if (!CONFIG_XEN_PV)
         return 0;
     if (!CONFIG_XEN_PVH)
-        send_text();
+        send_text(0);
     u32 begun = GET_LOW(XenTermSequence);
     return !begun || !is_over(begun, ESC_MS);
 }
@@ -222,14 +242,20 @@ xenterm_take(u8 size)
  * Setup
  ****************************************************************/
 
-int
-xenterm_setup(void)
+u16
+xenterm_setup(u16 port)
 {
     ASSERT32FLAT();
-    if (!CONFIG_XEN_PV || !romfile_loadint("etc/xen-console", CONFIG_XEN_PVH)
+    if (!CONFIG_XEN_PV)
+        return port;
+    if (port == XENTERM_PORT)
+        port = 0;
+    if (!romfile_loadint("etc/xen-console", CONFIG_XEN_PVH)
         || !xencons_is_there() || (CONFIG_XEN_PVH && xenmirror_setup()))
-        return 0;
+        return CONFIG_XEN_PVH ? 0 : port;
+    if (port)
+        dprintf(1, "xen: etc/sercon-port is not used, the PV console is\n");
     dprintf(1, "xen: the PV console is in use\n");
     XenTermMs = xen_tsc_mhz * 1000;
-    return 1;
+    return XENTERM_PORT;
 }

@@ -16,10 +16,12 @@ void xenterm_poll(void);
 
 // sercon's decoder works on these bytes.
 extern u8 rx_buf[16], rx_bytes;
+// The colour that sercon has sent last.
+extern u8 sercon_attr_last;
 
 // For 16-bit code.
 u32 xenterm_peek32(u32 unused);
 u32 xenterm_consume32(u32 size);
-u32 xenterm_send32(u32 unused);
+u32 xenterm_send32(u32 is_last);
 
 #endif // terminal.h

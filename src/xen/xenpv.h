@@ -171,9 +171,10 @@ int xendate_1a(struct bregs *regs);
 // sercon's port if its line is the PV console.
 #define XENTERM_PORT 1
 
-// Say whether the PV console is to be used, and can be. POST only, once xen_setup()
-// and the VGA BIOS have run.
-int xenterm_setup(void);
+// Returns the port that sercon is to use where etc/sercon-port says `port`: XENTERM_PORT
+// if the PV console is to be used, and can be; 0: none. POST only, once xen_setup() and
+// the VGA BIOS have run.
+u16 xenterm_setup(u16 port);
 
 // HVM: send a byte.
 void xenterm_putchar(u8 chr);

@@ -83,7 +83,7 @@ BOUNDED = {
         "SeaBIOS's list of romfiles",
     ("monitor.c", "xen_monitor", "while (!monitor->done)"):
         "until the user goes on",
-    ("console.c", "xencons_wait", "while (rdtscll() - begin < xen_ticks(WAIT_MS * 1000))"):
+    ("console.c", "xencons_wait", "do while (!is_known && rdtscll() - begin < xen_ticks(WAIT_MS * 1000))"):
         "a deadline, by the TSC: nothing else is to happen meanwhile",
     ("mirror.c", "put_text", "while (*text)"):
         "to the end of a constant text",
@@ -97,8 +97,6 @@ BOUNDED = {
         "counts",
     ("mirror.c", "is_blank", "for (; col < COLS; col++)"):
         "counts",
-    ("terminal.c", "xenterm_send32", "do while (sent < len && !xencons_wait())"):
-        "each round puts a byte or more, or waits with a deadline and leaves",
     ("platform.c", "find_window", "foreachpci(pci)"):
         "SeaBIOS's list of devices",
     ("tick.c", "take_due", "for (count = 0; (s64)(now - due) >= 0; count++)"):

@@ -63,8 +63,9 @@ class View:
         for part in re.split("Event channel information for domain ", keys)[1:]:
             owner = int(part.split(":")[0])
             for port, rest in re.findall(r"^\(XEN\) +(\d+) (\[.*)", part, re.M):
-                if owner == self.domid and port == console or \
-                        owner == 0 and f" d={self.domid} p={console} " in rest:
+                if console and owner == self.domid and port == console:
+                    rest = re.sub(r"^\[\d/", "[*/", rest)
+                elif console and owner == 0 and f" d={self.domid} p={console} " in rest:
                     rest = re.sub(r"^\[\d/\d", "[*/*", rest)
                 if console and owner == self.domid:
                     # whether any port of 32 is pending, the console's among them

@@ -143,6 +143,25 @@ def test_syslinux_prompt_and_menu(boot_loader):
     terminal.wait("LAB: booted from", 120)
 
 
+def test_monitor_has_lines_that_are_edited_and_kept(lab, pvh, guest_disk, watch):
+    guest = create(lab, [xl_disk(lab.attach(guest_disk("hello", mib=5)), "xvde")], pvh, memory=64)
+    terminal = watch(guest)
+    guest.unpause()
+    terminal.wait("for boot menu")
+    terminal.type(ESC)
+    terminal.wait("x. Xen monitor")
+    terminal.type("x")
+    terminal.wait("xen> ")
+    terminal.type("nothing\x15get domud\x7f\x7fid" + ENTER)
+    terminal.wait(f"xen> get domid\n{guest.domid}\nxen>")
+    terminal.type("disks" + ENTER)
+    terminal.wait("xvde: 51776, blkback in domain 0, states 1 2, used by PV")
+    terminal.type(UP + UP + ENTER)
+    terminal.wait(lambda: terminal.text().count(f"xen> get domid\n{guest.domid}\n") == 2)
+    terminal.type("boot" + ENTER)
+    assert ending(guest)[-1] == "TEST PASS hello"
+
+
 def test_no_bootable_device_is_said(lab, pvh, watch):
     guest = create(lab, [], pvh, memory=64)
     terminal = watch(guest)

@@ -172,21 +172,48 @@ def test_boot_order_names_the_rom_of_the_platform_device(lab, blob, hellos, prog
     assert not any("there is no" in line for line in said(guest))
 
 
+class Serial:
+    """A guest's serial console, which a setting asks for."""
+
+    def __init__(self, lab, blob, disks):
+        self.lab = lab
+        self.guest = create(lab, disks, blob, serial="pty",
+                            **by_smbios(lab, "seabios:etc/sercon-port=0x3f8"))
+        self.tty = lab.run(
+            f"xenstore-read /local/domain/{self.guest.domid}/serial/0/tty").strip()
+        lab.spawn(f"exec cat {self.tty} >/root/serial")
+        self.guest.unpause()
+        self.guest.wait_line("for boot menu")
+        self.type("\x1b")
+        self.wait("3. Disk [Xen PV xvdg")
+
+    def type(self, text):
+        """Type keys."""
+        self.lab.run(f"cat >{self.tty}", stdin=text.encode())
+
+    def wait(self, text):
+        """Wait until a text has come."""
+        deadline = time.monotonic() + 60
+        while text.encode() not in (seen := self.lab.run_bytes("cat /root/serial")):
+            assert time.monotonic() < deadline, seen
+            time.sleep(0.2)
+
+
 def test_serial_console_has_the_menu_where_a_setting_asks_for_it(lab, blob, hellos):
     """With etc/sercon-port, `xl console` shows the boot menu, and takes its keys."""
-    guest = create(lab, hellos, blob, serial="pty", **by_smbios(lab, "seabios:etc/sercon-port=0x3f8"))
-    tty = lab.run(f"xenstore-read /local/domain/{guest.domid}/serial/0/tty").strip()
-    lab.spawn(f"exec cat {tty} >/root/serial")
-    guest.unpause()
-    guest.wait_line("for boot menu")
-    lab.run(f"cat >{tty}", stdin=b"\x1b")
-    guest.wait_line("^Select boot device:")
-    deadline = time.monotonic() + 60
-    while b"3. Disk [Xen PV xvdg" not in (seen := lab.run_bytes("cat /root/serial")):
-        assert time.monotonic() < deadline, seen
-        time.sleep(0.2)
-    lab.run(f"cat >{tty}", stdin=b"3")
-    assert booted(guest) == "xvdg"
+    serial = Serial(lab, blob, hellos)
+    serial.type("3")
+    assert booted(serial.guest) == "xvdg"
+
+
+def test_serial_console_has_the_monitor(lab, blob, hellos):
+    serial = Serial(lab, blob, hellos)
+    serial.type("x")
+    serial.wait("xen> ")
+    serial.type("disks\r")
+    serial.wait("xvdg: 51808, blkback in domain 0")
+    serial.type("boot\r")
+    assert booted(serial.guest) == "xvde"
 
 
 ################ The examples of README and manual page, as they are printed there

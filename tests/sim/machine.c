@@ -927,7 +927,7 @@ sim_is_window(void *page)
 }
 
 // What the layer takes of SeaBIOS's serial console.
-u8 rx_buf[16], rx_bytes;
+u8 rx_buf[16], rx_bytes, sercon_attr_last;
 
 void
 sercon_check_event(void)
