@@ -141,9 +141,11 @@ def test_firmware_of_pvh_guests(seabios, layer, figure):
         ("LOAD", "0x000c0000", "0x40000", "0x40000"), ("NOTE", "0x00100000", "0x00014", "0x00014")]
     # XEN_ELFNOTE_PHYS32_ENTRY
     assert re.search(r"Xen +0x00000004.*0x00000012\)\s+description data: 00 00 0c 00", text)
-    most = gcc_stack(layer.out.with_name("out-pvh"), "xen_control32")
-    figure(f"{seabios.suite}: stack of xen_control32 {most} by gcc")
-    assert most <= STACK_LIMIT
+    # a tick in a wait of an int13 may write to the screen: these stand on the same stack
+    stacks = {name: gcc_stack(layer.out.with_name("out-pvh"), name)
+              for name in ("xen_control32", "xenmirror_update")}
+    figure(f"{seabios.suite}: stack in PVH by gcc: {stacks}")
+    assert max(stacks.values()) <= STACK_LIMIT
 
 
 def test_no_page_has_code_and_data_that_is_written(layer):
