@@ -156,7 +156,7 @@ def test_monitor_has_lines_that_are_edited_and_kept(lab, pvh, guest_disk, watch)
     terminal.type(ESC)
     terminal.wait("x. Xen monitor")
     terminal.type("x")
-    terminal.wait("xen> ")
+    terminal.wait("\nxen>")
     terminal.type("nothing\x15get domud\x7f\x7fid" + ENTER)
     terminal.wait(f"xen> get domid\n{guest.domid}\nxen>")
     terminal.type("disks" + ENTER)
@@ -269,6 +269,20 @@ def test_hvm_guest_has_a_console_if_it_is_asked_for(lab, blob, guest_disk, watch
         terminal.wait("Line 0299")
         lines = [line for line in terminal.everything().splitlines() if line.startswith("Line ")]
         assert lines == [f"Line {number:04}" for number in range(300)]
+
+
+def test_linux_of_a_hvm_guest_gets_a_console_as_it_expects_it(lab, blob, grub_linux, watch):
+    disk = lab.attach(grub_linux(), snapshot=True)
+    guest = create(lab, [xl_disk(disk, "xvde")], blob, vga="none")
+    lab.run(f"xenstore-write /local/domain/{guest.domid}/vm-data/seabios/etc/xen-console 1")
+    terminal = watch(guest)
+    guest.unpause()
+    guest.wait_line(r"LAB: booted from .*, test data right", 120)
+    guest.wait_end()
+    terminal.settle(0.5)
+    firmware_, reset, linux = terminal.raw.rpartition(b"\x1b[0m\x1b[?7h")
+    assert b"for boot menu" in firmware_ and reset
+    assert b"\x1b" not in linux.split(b"LAB: booted")[0]
 
 
 def test_hvm_guest_has_none_otherwise(lab, blob, guest_disk, watch):

@@ -111,6 +111,7 @@ def test_small_ide_disks(lab, blob, programs, tmp_path):
     as_stock(Trial(lab, programs, tmp_path, SMALL), blob, broken=[(), ("xvdb",), ("xvda", "xvdc")])
 
 
+@pytest.mark.slow
 def test_ahci_disks(lab, blob, programs, tmp_path):
     trial = Trial(lab, programs, tmp_path, AHCI, hdtype="ahci")
     as_stock(trial, blob, broken=[(), ("xvdb", "xvdc")])

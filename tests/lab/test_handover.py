@@ -126,7 +126,9 @@ def test_c_xenstored_is_left_clean_too(blob, guest_disk):
 
 # The sticky mode
 
-@pytest.mark.parametrize("hint", HINTS)
+@pytest.mark.parametrize("hint", [
+    "e820", "idle", *(pytest.param(hint, marks=pytest.mark.slow) for hint in HINTS
+                      if hint not in ("e820", "idle"))])
 def test_sticky_mode_closes_at_each_hint_alone(take_over, sticky, hint):
     guest = take_over(sticky, BACKENDS, hint)
     assert failures(guest) == []

@@ -251,7 +251,8 @@ def run(lab, commands):
     return Guest(lab, "guest", int(lab.run("xl domid guest")), position)
 
 
-@pytest.mark.parametrize("text", [README, PAGE], ids=["readme", "manual"])
+@pytest.mark.parametrize("text", [
+    pytest.param(README, id="readme"), pytest.param(PAGE, id="manual", marks=pytest.mark.slow)])
 def test_examples_do_what_they_say(lab, blob, hellos, text):
     ways = {"file": example(text, "smbios_firmware ="), "store": "", "store of xe": ""}
     major, minor = map(int, lab.run("xl info xen_version").split(".")[:2])

@@ -115,7 +115,8 @@ def moved(guest):
 
 @pytest.mark.parametrize("backend", ONLY)
 @pytest.mark.parametrize("moment", [
-    pytest.param("read", marks=pytest.mark.release), "POST", "menu"])
+    pytest.param("read", marks=pytest.mark.release), "POST",
+    pytest.param("menu", marks=pytest.mark.slow)])
 def test_save_and_restore(lab, blob, guest_disk, backend, moment):
     program, when = MOMENTS[moment]
     trial = Trial(lab, blob, guest_disk, backend, program)
@@ -127,8 +128,8 @@ def test_save_and_restore(lab, blob, guest_disk, backend, moment):
 
 
 @pytest.mark.parametrize("backend", ONLY)
-@pytest.mark.parametrize("moment", ["read", *(pytest.param(moment, marks=pytest.mark.slow)
-                                              for moment in ("POST", "menu"))])
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["read", "POST", "menu"])
 def test_migration(lab, blob, guest_disk, backend, moment):
     """Live, to the same machine."""
     program, when = MOMENTS[moment]
@@ -193,6 +194,7 @@ assert xenctrl.xc_domain_unpause(xen, domid) == 0
 """
 
 
+@pytest.mark.slow
 @pytest.mark.pvh
 def test_pause_in_an_attach_that_is_longer_than_its_limit(lab, blob, guest_disk):
     trial = Trial(lab, blob, guest_disk, mib=40)
