@@ -36,6 +36,13 @@
 struct xentwin_s XenTwins[BUILD_MAX_EXTDRIVE] VARLOW;
 u8 XenTwinCount VARLOW;
 
+// The drive of the last request, and the TSC at its end: nobody else had used its
+// controller until then.
+u64 XenTwinEnd VARLOW;
+u8 XenTwinLast VARLOW = XENTWIN_NONE;
+// The least TSC ticks that a look at a controller has taken; 0: there was none.
+u32 XenTwinLook VARLOW;
+
 
 /****************************************************************
  * Who used the controller last
@@ -57,10 +64,31 @@ read_mark(int i)
     return MODESEGMENT ? GET_LOW(XenTwins[i].mark) : readl((void*)where);
 }
 
-static int
+// A look is an access that the device model serves. A command of somebody else takes
+// more than two of them, and the disk's time: if no more has passed since the request
+// before, nobody had the time for one. (A LSI script may take one access.)
+static int noinline
 is_touched(int i)
 {
-    return read_mark(i) != GET_LOW(XenTwins[i].mark);
+    u64 begin = rdtscll();
+    u8 type = GET_LOW(XenTwins[i].type);
+    u32 look = GET_LOW(XenTwinLook);
+    if (GET_LOW(XenTwinLast) == i && type != DTYPE_LSI_SCSI
+        && begin - GET_LOW(XenTwinEnd) < (u64)look * 2)
+        return 0;
+    int ret = read_mark(i) != GET_LOW(XenTwins[i].mark);
+    u64 passed = rdtscll() - begin;
+    if ((!look || passed < look) && (type != DTYPE_AHCI || !MODESEGMENT))
+        SET_LOW(XenTwinLook, passed);
+    return ret;
+}
+
+// A request has ended, by whichever path.
+static void
+note_end(int i)
+{
+    SET_LOW(XenTwinLast, i);
+    SET_LOW(XenTwinEnd, rdtscll());
 }
 
 // SeaBIOS has used the controller of a drive: mark it.
@@ -119,8 +147,10 @@ xen_by_pv(struct disk_op_s *op)
         int ret = MODESEGMENT
                   ? call32(xen_twin_op, MAKE_FLATPTR(GET_SEG(SS), op), -1)
                   : xen_twin_op(op);
-        if (!ret && command == CMD_READ)
+        if (!ret && command == CMD_READ) {
+            note_end(i);
             return 1;
+        }
         if (ret && command == CMD_WRITE)
             // nobody knows what will be written
             SET_LOW(XenTwins[i].disk, XENTWIN_NONE);
@@ -135,8 +165,10 @@ void
 xen_twin_done(struct disk_op_s *op)
 {
     int i = find_twin(op->drive_fl);
-    if (i >= 0)
-        mark_twin(i);
+    if (i < 0)
+        return;
+    mark_twin(i);
+    note_end(i);
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 from project import PROJECT, VERSION, must, run
 
 SUITES = ("bullseye", "bookworm", "trixie")
-GROWTH_LIMIT = (46 + 7 + 11 + 4) * 512  # bytes of the blob: disks, settings, monitor, console
+GROWTH_LIMIT = (47 + 7 + 11 + 4) * 512  # bytes of the blob: disks, settings, monitor, console
 STACK_LIMIT = 700           # bytes of the extra stack, which has 2048
 
 # gcc then writes every function's stack use and calls into a .ci file next to the object

@@ -145,6 +145,23 @@ def test_monitor_shows_what_dom0_sees(lab, blob, disks):
     guest.wait_line(END)
 
 
+def test_memory_map_is_what_linux_gets(lab, blob, grub_linux):
+    """But for the boundary of what SeaBIOS keeps at the end of RAM: it is known at the boot."""
+    guest = create(lab, [xl_disk(lab.attach(grub_linux(), snapshot=True), "xvde")], blob)
+    guest.unpause()
+    monitor = Monitor(guest)
+    words = {"RAM": "usable", "reserved": "reserved", "ACPI": "ACPI data", "NVS": "ACPI NVS"}
+    shown = [re.fullmatch(r"(\w{16})-(\w{16}) (.*)", line).groups() for line in monitor.run("map")]
+    monitor.type("boot\n")
+    guest.wait_line("LAB: booted from", 120)
+    linux = re.findall(r"BIOS-e820: \[mem 0x(\w{16})-0x(\w{16})\] (.*)", "\n".join(guest.lines()))
+    top, = (end for _, end, kind in linux if kind == "usable" and int(end, 16) >= 1 << 20)
+    known = [entry for entry in linux if top not in entry and f"{int(top, 16) + 1:016x}" not in entry]
+    assert len(known) >= len(linux) - 2 > 2
+    assert set(known) <= {(start, end, words[kind]) for start, end, kind in shown}
+    assert len(shown) == len(linux)
+
+
 @pytest.mark.parametrize("command, state", [("off", "destroyed"), ("crash", "crashed"),
                                             ("reboot", "destroyed")])
 def test_monitor_ends_the_domain(lab, blob, disks, command, state):

@@ -361,6 +361,8 @@ sim_port_write(struct backend *be, u64 sector, u32 count)
     generation++;
     for (; count--; sector++) {
         written_data(be, sector, generation, data);
+        // the least: a command's first register, its last, the data
+        sim_now += 3 * SIM_COST_PORT;
         check_equal(twin_move(be->twin, 1, sector, 1, data), 0);
         check_true(written_count < ARRAY_SIZE(written));
         written[written_count++] = (struct written){ be, sector, generation, 1 };

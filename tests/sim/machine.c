@@ -44,7 +44,6 @@ static u64 last_progress;
 // What one look at the clock costs, a hypercall, and the shortest wait.
 #define COST_TSC  20
 #define COST_CALL 500
-#define COST_PORT (20 * US)
 #define IDLE_MIN  (10 * US)
 #define IDLE_MAX  (20 * MS)
 
@@ -266,21 +265,21 @@ do_sim_rdtsc(struct regs *regs)
 void
 do_sim_inb(struct regs *regs)
 {
-    sim_now += COST_PORT;
+    sim_now += SIM_COST_PORT;
     regs->eax = (regs->eax & ~0xff) | twin_inb(regs->edx);
 }
 
 void
 do_sim_inl(struct regs *regs)
 {
-    sim_now += COST_PORT;
+    sim_now += SIM_COST_PORT;
     regs->eax = twin_inl(regs->edx);
 }
 
 void
 do_sim_outb(struct regs *regs)
 {
-    sim_now += COST_PORT;
+    sim_now += SIM_COST_PORT;
     twin_outb(regs->edx, regs->eax);
 }
 

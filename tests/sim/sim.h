@@ -94,6 +94,8 @@ int sim_is_high_page(void *page);
 #define SIM_KEY_UP   2
 #define SIM_KEY_DOWN 3
 extern const char *sim_keys;
+// The time of an access that the device model serves.
+#define SIM_COST_PORT (20 * US)
 
 // Everything that went to the debug port, and whether it holds a text.
 extern char sim_log[1 << 20];

@@ -330,6 +330,45 @@ TEST(disk_whose_controller_somebody_else_has_used_is_its_twins_for_good)
 }
 
 
+// A look at the controller costs as much as a hit; where nobody had the time to use it,
+// there is none.
+TEST(controller_is_not_looked_at_between_two_requests_without_a_pause)
+{
+    int i;
+    boot_twinned(1);
+    check_equal(sim_read(be, 90000, 10), 0);
+    u32 accesses = sim_port_accesses;
+    for (i = 0; i < 10; i++)
+        check_equal(sim_read(be, 90000 + i, 10), 0);
+    check_equal(sim_port_accesses, accesses);
+    sim_pass(3 * SIM_COST_PORT);
+    check_equal(sim_read(be, 90000, 10), 0);
+    check_equal(sim_port_accesses, accesses + 1);
+    // the shortest command of somebody else right behind a request
+    for (i = 0; i < 10; i++)
+        check_equal(sim_read(be, 90000, 10), 0);
+    sim_port_write(be, 90005, 1);
+    check_equal(sim_read(be, 90000, 10), 0);
+    u32 reads = be->reads;
+    check_equal(sim_read(be, 90000, 10), 0);
+    check_equal(be->reads, reads);
+}
+
+TEST(controller_of_another_drive_is_looked_at_without_a_pause)
+{
+    be = sim_disk(XVDA);
+    struct backend *other = sim_disk(XVDA + 16);
+    sim_twin(be, DTYPE_ATA, 0);
+    sim_twin(other, DTYPE_ATA, 2);
+    sim_boot();
+    check_equal(sim_read(other, 90000, 10), 0);
+    check_equal(sim_read(be, 90000, 10), 0);
+    sim_port_write(other, 90005, 1);
+    check_equal(sim_read(be, 90000, 10), 0);
+    check_equal(sim_read(other, 90000, 10), 0);
+}
+
+
 /****************************************************************
  * CDs
  ****************************************************************/
