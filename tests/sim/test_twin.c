@@ -166,7 +166,7 @@ TEST(write_that_the_twin_refuses_is_reported_and_not_tried_by_pv)
 static void
 fail_in_post(int n)
 {
-    struct backend *other = sim_disk(XVDA + 16);
+    struct backend *other = sim_disk(XVDA + 32);    // xvdc
     be = sim_disk(XVDA);
     be->domid = 1;
     // which of them is bootable does not change their order where both have twins
@@ -357,7 +357,7 @@ TEST(controller_is_not_looked_at_between_two_requests_without_a_pause)
 TEST(controller_of_another_drive_is_looked_at_without_a_pause)
 {
     be = sim_disk(XVDA);
-    struct backend *other = sim_disk(XVDA + 16);
+    struct backend *other = sim_disk(XVDA + 32);    // xvdc
     sim_twin(be, DTYPE_ATA, 0);
     sim_twin(other, DTYPE_ATA, 2);
     sim_boot();
