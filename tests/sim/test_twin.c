@@ -166,7 +166,7 @@ TEST(write_that_the_twin_refuses_is_reported_and_not_tried_by_pv)
 static void
 fail_in_post(int n)
 {
-    struct backend *other = sim_disk(XVDA + 32);    // xvdc
+    struct backend *other = sim_disk(XVDA + 16);
     be = sim_disk(XVDA);
     be->domid = 1;
     // which of them is bootable does not change their order where both have twins
