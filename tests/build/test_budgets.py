@@ -83,7 +83,8 @@ BOUNDED = {
         "SeaBIOS's list of romfiles",
     ("monitor.c", "xen_monitor", "while (!monitor->done)"):
         "until the user goes on",
-    ("console.c", "xencons_wait", "do while (!is_known && rdtscll() - begin < xen_ticks(WAIT_MS * 1000))"):
+    ("console.c", "xencons_wait",
+     "do while (!is_known && rdtscll() - begin < xen_ticks(WAIT_MS * 1000))"):
         "a deadline, by the TSC: nothing else is to happen meanwhile",
     ("mirror.c", "put_text", "while (*text)"):
         "to the end of a constant text",

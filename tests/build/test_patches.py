@@ -66,7 +66,8 @@ def test_series_has_one_author_and_one_numbering():
     mails = [message(patch)[0] for patch in PATCHES]
     assert len({mail["From"] for mail in mails}) == 1
     for number, (patch, mail) in enumerate(zip(PATCHES, mails), 1):
-        assert re.match(rf"\[PATCH {number:0{len(str(len(PATCHES)))}}/{len(PATCHES)}\] xen: [A-Z]", mail["Subject"])
+        digits = len(str(len(PATCHES)))
+        assert re.match(rf"\[PATCH {number:0{digits}}/{len(PATCHES)}\] xen: [A-Z]", mail["Subject"])
         words = re.sub(r"\W+", "-", subject(patch))
         assert patch.name == f"{number:04}-{words}"[:len(patch.name) - 6] + ".patch"
         assert patch.read_text().startswith(f"From {40 * '0'} ")
