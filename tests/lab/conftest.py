@@ -45,6 +45,14 @@ def blob():
     return path
 
 
+@pytest.fixture(scope="session")
+def pvh(blob):
+    """The firmware of PVH guests, which `make` builds beside the blob."""
+    path = blob.with_name("seabios-xenpvh.elf")
+    assert path.exists(), f"{path} is missing; `make` builds it"
+    return path
+
+
 @pytest.fixture(params=["xenpv", pytest.param("stock", marks=pytest.mark.slow)])
 def either_bios(request, blob):
     """The blob; and, in a slow test of the test itself, None for the stock BIOS of dom0."""

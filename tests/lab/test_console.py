@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from lab import BLOB, HERE, xl_disk
+from lab import HERE, xl_disk
 from releases import chosen
 from terminal import DOWN, ENTER, ESC, F12, LEFT, ROWS, UP, Terminal
 from trial import create, ending
@@ -30,14 +30,6 @@ CP437 = bytes(range(0x80, 0x100)).decode("cp437").replace("\xa0", " ")
 # What the screen of a PC has for control characters
 GLYPHS = dict(enumerate("☺☻♥♦♣♠•◘○◙♂♀♪♫☼►◄↕‼¶§▬↨↑↓→←∟↔▲▼", 1))
 ALERT = "shows graphics (mode 13h), which this console cannot show."
-
-
-@pytest.fixture(name="pvh")
-def firmware():
-    """What `make` has built beside the blob."""
-    path = pathlib.Path(os.environ.get("BIOS") or BLOB).with_name("seabios-xenpvh.elf")
-    assert path.exists(), f"{path} is missing; `make` builds it"
-    return path
 
 
 @pytest.fixture(name="watch")

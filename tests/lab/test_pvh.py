@@ -1,7 +1,5 @@
 """The firmware of PVH guests: a machine without a device model boots from its PV disks."""
 
-import os
-import pathlib
 import re
 import struct
 import sys
@@ -9,24 +7,15 @@ import sys
 import pytest
 
 import pattern
-from lab import BLOB, HERE, Lab, xl_disk
+from lab import HERE, Lab, xl_disk
 from pristine import View
 from trial import create, ending, start
 
 sys.path.append(str(HERE.parent / "build"))
 from project import copy_project, must      # noqa: E402
 
-PVH = BLOB.with_name("seabios-xenpvh.elf")
 TICK = 54.9254
 HINTS = ["e820", "ec00", "1300", "4b00", "i18", "i19"]
-
-
-@pytest.fixture(scope="session", name="pvh")
-def firmware():
-    """What `make` has built beside the blob."""
-    path = pathlib.Path(os.environ["BIOS"]).with_name(PVH.name) if "BIOS" in os.environ else PVH
-    assert path.exists(), f"{path} is missing; `make` builds it"
-    return path
 
 
 @pytest.fixture(name="run_program")
