@@ -32,16 +32,12 @@ class Step:
         print(f" {done} {time.monotonic() - self.start:.0f} s", flush=True)
 
 
-def command(args, env=(), **options):
-    """Run a program and return what it wrote on stdout (bytes); LabError with both streams.
-
-    env is added to the environment.
-    """
+def command(args, **options):
+    """Run a program and return what it wrote on stdout (bytes); LabError with both streams."""
     args = [str(arg) for arg in args]
     path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
     result = subprocess.run(args, stdin=subprocess.DEVNULL, capture_output=True, check=False,
-                            env={**os.environ, "PATH": path, "LC_ALL": "C", **dict(env)},
-                            **options)
+                            env={**os.environ, "PATH": path, "LC_ALL": "C"}, **options)
     if result.returncode:
         output = (result.stdout + result.stderr).decode(errors="replace")
         raise LabError(f"{' '.join(args)}: exit status {result.returncode}\n{output[-4000:]}")

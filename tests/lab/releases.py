@@ -4,7 +4,6 @@ A program runs on the release that $RELEASE names, or on the machine's own.
 """
 
 import dataclasses
-import functools
 import os
 import pathlib
 import tempfile
@@ -21,11 +20,9 @@ class Release:
     renamed: dict = dataclasses.field(hash=False)
     own_qemu: bool = False  # whether its Xen runs in no later release's QEMU, see RELEASES
 
-    @functools.cached_property
-    def apt(self):
-        """The environment in which apt sees this release."""
-        config = command([HERE.parent.parent / "scripts/apt-release", self.suite])
-        return {"APT_CONFIG": config.decode().strip()}
+    def apt(self, args, **options):
+        """Run a program of apt on this release's packages; see command()."""
+        return command([HERE.parent.parent / "scripts/apt-release", self.suite, *args], **options)
 
     def name(self, package):
         """The name of a package that is named as in the oldest release."""
@@ -33,8 +30,7 @@ class Release:
 
     def kernel(self, flavour):
         """The name of the package with the kernel of a flavour (amd64, cloud-amd64)."""
-        text = command(["apt-cache", "depends", "--important", f"linux-image-{flavour}"],
-                       env=self.apt).decode()
+        text = self.apt(["apt-cache", "depends", "--important", f"linux-image-{flavour}"]).decode()
         for line in text.splitlines():
             kind, _, name = line.strip().partition(" ")
             if kind == "Depends:":
@@ -44,15 +40,15 @@ class Release:
     def versions(self, packages):
         """The versions of packages, as one string."""
         names = map(self.name, packages)
-        text = command(["apt-cache", "show", "--no-all-versions", *names], env=self.apt).decode()
+        text = self.apt(["apt-cache", "show", "--no-all-versions", *names]).decode()
         return " ".join(line for line in text.splitlines()
                         if line.startswith(("Package:", "Version:")))
 
     def sources(self):
         """The apt sources, one line each."""
         form = "deb $(REPO_URI) $(RELEASE) $(COMPONENT)"
-        text = command(["apt-get", "indextargets", "--format", form, "Created-By: Packages"],
-                       env=self.apt).decode()
+        text = self.apt(["apt-get", "indextargets", "--format", form,
+                         "Created-By: Packages"]).decode()
         return sorted(set(text.splitlines()))
 
     def unpack(self, packages, directory, depends=False):
@@ -72,10 +68,10 @@ class Release:
                             "--download-only", "-o", "Debug::NoLocking=1",
                             "-o", f"Dir::Cache::archives={scratch}", *map(self.name, packages)]
             try:
-                command(download, cwd=scratch, env=self.apt)
+                self.apt(download, cwd=scratch)
             except LabError:    # the package lists may be older than the archive
-                command(["apt-get", "-qq", "update"], env=self.apt)
-                command(download, cwd=scratch, env=self.apt)
+                self.apt(["apt-get", "-qq", "update"])
+                self.apt(download, cwd=scratch)
             for file in pathlib.Path(scratch).glob("*.deb"):
                 command(["sh", "-c", 'dpkg-deb --fsys-tarfile "$1" | '
                          'tar -x -C "$2" --keep-directory-symlink', "sh", file, directory])

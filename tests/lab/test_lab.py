@@ -1,5 +1,6 @@
 """The lab itself: resume, commands, files, disks, guests with stock SeaBIOS, clean-up."""
 
+import concurrent.futures
 import os
 import pathlib
 import signal
@@ -20,6 +21,14 @@ HERE = pathlib.Path(__file__).resolve().parent
 def test_runs_commands_in_a_dom0_of_a_real_xen(lab):
     assert lab.run("xl info xen_version").startswith(f"{chosen().xen}.")
     assert lab.run("cat", stdin=b"text") == "text"
+
+
+def test_two_programs_of_apt_never_see_each_others_lists_half_written(tmp_path):
+    order = tmp_path / "order"
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        list(pool.map(chosen().apt, 2 * [["sh", "-c",
+                                         f"echo begin >>{order}; sleep 1; echo end >>{order}"]]))
+    assert order.read_text().split() == ["begin", "end"] * 2
 
 
 def test_failed_command_raises_with_both_streams(lab):
