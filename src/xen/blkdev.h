@@ -30,8 +30,9 @@ struct xendisk_s {
     u8 attached;        // it is ours, whatever its state
     u8 bootable;        // its first sector has a boot signature
     u8 found;           // POST has read it
-    u8 written;         // areas in the next list
-    u32 areas[32];      // of 2 MiB that the emulated twin has written to
+    u8 area_shift;      // of sectors: the size of the next list's areas
+    u8 written;         // areas in it
+    u64 areas[32];      // that the emulated twin has written to
     char name[XENVDEV_NAMESIZE];
 };
 

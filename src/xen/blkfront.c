@@ -7,6 +7,7 @@
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
 #include "blkio.h" // xenblk_read_miss
+#include "blkprobe.h" // xenblk_backend_kind
 #include "blktwin.h" // xentwin_disk
 #include "config.h" // CONFIG_XEN_PV
 #include "handover.h" // xen_handover_arm
@@ -14,6 +15,7 @@
 #include "output.h" // dprintf
 #include "session.h" // xen_platform_moved
 #include "std/disk.h" // DISK_RET_SUCCESS
+#include "string.h" // strcmp
 #include "util.h" // default_process_op
 #include "wait.h" // xen_ticks
 #include "xenpv.h" // xen_process_op
@@ -235,30 +237,56 @@ xen_process_op(struct disk_op_s *op)
  * Disks with an emulated twin
  ****************************************************************/
 
-// What one write of the twin may change for the other path is an area of so many
-// bytes, aligned: a cluster of qcow2 has at most 2 MiB, a block of vhd has them.
-#define AREA_SHIFT (21 - 9)
+// What one write of the twin may change for the other path is an area, aligned: of
+// a raw image, the only one that blkback knows, a part that dom0 caches as one; else
+// 2 MiB, the most that a cluster of qcow2 has, and a block of vhd. No request
+// is larger than the smallest area.
+#define AREA_SHIFT_RAW (16 - 9)
+#define AREA_SHIFT_MAX (21 - 9)
 
-// Say whether the twin has written to an area.
+// Say whether the twin has written to the area of a sector.
 static int
-is_written(struct xendisk_s *disk, u32 area)
+is_written(struct xendisk_s *disk, u64 sector)
 {
     int i;
     for (i = 0; i < disk->written; i++)
-        if (disk->areas[i] == area)
+        if (disk->areas[i] == sector >> disk->area_shift)
             return 1;
     return 0;
 }
 
-// The twin is asked to write there. Returns -1 if there is no place to remember it.
-static int
-remember_write(struct xendisk_s *disk, u32 area)
+// Make the areas twice as large, and the list of them shorter if it can be.
+static void
+widen_areas(struct xendisk_s *disk)
 {
-    if (is_written(disk, area))
-        return 0;
-    if (disk->written == ARRAY_SIZE(disk->areas))
-        return xenblk_refuse(disk, "written all over, left to its emulated twin");
-    disk->areas[disk->written++] = area;
+    int i, count = disk->written;
+    disk->area_shift++;
+    disk->written = 0;
+    for (i = 0; i < count; i++) {
+        u64 area = disk->areas[i] >> 1;
+        if (!is_written(disk, area << disk->area_shift))
+            disk->areas[disk->written++] = area;
+    }
+}
+
+// The twin is asked to write to a sector. Returns -1 if there is no place to remember
+// it.
+static int
+remember_write(struct xendisk_s *disk, u64 sector)
+{
+    char kind[16];
+    xenblk_backend_kind(disk, kind, sizeof(kind));
+    u8 least = strcmp(kind, "blkback") ? AREA_SHIFT_MAX : AREA_SHIFT_RAW;
+    while (disk->area_shift < least)
+        widen_areas(disk);
+    while (!is_written(disk, sector)) {
+        if (disk->written < ARRAY_SIZE(disk->areas))
+            disk->areas[disk->written++] = sector >> disk->area_shift;
+        else if (disk->area_shift < AREA_SHIFT_MAX)
+            widen_areas(disk);
+        else
+            return xenblk_refuse(disk, "written all over, left to its emulated twin");
+    }
     return 0;
 }
 
@@ -271,10 +299,8 @@ xen_twin_op(struct disk_op_s *op)
     if (index == XENTWIN_NONE)
         return -1;
     struct xendisk_s *disk = xenblk->disks[index];
-    // a request is smaller than an area
     u32 unit = disk->drive->blksize / BLKRING_SECTOR;
-    u32 first = op->lba * unit >> AREA_SHIFT;
-    u32 last = (op->lba * unit + op->count * unit - 1) >> AREA_SHIFT;
+    u64 first = op->lba * unit, last = first + op->count * unit - 1;
     if (op->command == CMD_WRITE)
         return remember_write(disk, first) || remember_write(disk, last) ? -1 : 0;
     if (is_written(disk, first) || is_written(disk, last))

@@ -293,6 +293,9 @@ make_nodes(struct backend *be)
 {
     char text[64];
     be->frontend[0] = 0;
+    // blkback knows raw images only
+    if (be->clustered)
+        be->kind = "qdisk";
     snprintf(text, sizeof(text), "/local/domain/%u/device/vbd/%u", hv.domid
              , be->vbd);
     snprintf(be->backend, sizeof(be->backend), "/local/domain/%u/backend/%s/%u/%u"

@@ -1,9 +1,10 @@
 // Contents of the disks: what is on each, and what each way to it sees.
 //
-// A raw image is one for all ways. An image that is allocated in clusters
-// (qcow2, vhd) is opened once by each way, which keeps the place of a cluster as
-// it was when it first looked: what another way puts elsewhere later it does not
-// see, and what it allocates itself takes the other's place.
+// A raw image is one for all ways, but what the emulated controller writes is in
+// dom0's page cache for a while, which blkback goes around. An image that is
+// allocated in clusters (qcow2, vhd) is opened once by each way, which keeps the place
+// of a cluster as it was when it first looked: what another way puts elsewhere later
+// it does not see, and what it allocates itself takes the other's place.
 //
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
@@ -20,6 +21,7 @@ struct sector {
 // image began, and all of a raw image is there.
 #define CLUSTER_SECTORS (2 << 20 >> 9)
 #define PLACE_TRUTH (-1u)   // where what was written last is kept for checks
+#define PLACE_CACHE (-2u)   // of raw images
 
 struct cluster {
     u64 number;
@@ -108,6 +110,8 @@ image_read(struct backend *be, int way, u64 sector, u8 *data)
     u32 place = 0;
     if (be->clustered)
         place = look_up(be, way, sector)->seen[way];
+    else if (way == IMAGE_TWIN && find_sector(be, PLACE_CACHE, sector))
+        place = PLACE_CACHE;
     get_sector(be, place, be->tags[way], sector, data);
 }
 
@@ -120,16 +124,17 @@ image_write(struct backend *be, int way, u64 sector, const u8 *data)
         if (!cluster->seen[way])
             cluster->seen[way] = cluster->place = ++be->places;
         place = cluster->seen[way];
-        put_sector(be, PLACE_TRUTH, sector, data);
-    }
+    } else if (way == IMAGE_TWIN)
+        place = PLACE_CACHE;
+    put_sector(be, PLACE_TRUTH, sector, data);
     put_sector(be, place, sector, data);
 }
 
 void
 image_truth(struct backend *be, u64 sector, u8 *data)
 {
-    get_sector(be, be->clustered ? PLACE_TRUTH : 0
-               , be->tags[be->twin ? IMAGE_TWIN : IMAGE_PV], sector, data);
+    get_sector(be, PLACE_TRUTH, be->tags[be->twin ? IMAGE_TWIN : IMAGE_PV], sector
+               , data);
 }
 
 void
@@ -140,6 +145,8 @@ image_file(struct backend *be, u64 sector, u8 *data)
     for (cluster = be->clusters; cluster; cluster = cluster->next)
         if (cluster->number == sector / CLUSTER_SECTORS)
             place = cluster->place;
+    if (find_sector(be, PLACE_CACHE, sector))
+        place = PLACE_CACHE;
     get_sector(be, place, be->tags[IMAGE_PV], sector, data);
 }
 

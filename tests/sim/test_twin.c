@@ -1,7 +1,7 @@
 // Disks that the guest has twice: as a VBD, and emulated.
 //
 // It is one drive. Reads go by PV, writes by the twin, and what was written is read
-// by the twin from then on, in areas of 2 MiB. Order, size and geometry are the
+// by the twin from then on, in areas around it. Order, size and geometry are the
 // twin's, whichever way works.
 //
 // This file may be distributed under the terms of the GNU LGPLv3 license.
@@ -9,7 +9,8 @@
 #include "sim.h" // sim_twin
 
 #define XVDA 51712
-#define AREA (2 << 20 >> 9)
+#define AREA (2 << 20 >> 9)     // of a clustered image
+#define RAW_AREA (64 << 10 >> 9)
 
 static struct backend *be;
 static struct twin *twin;
@@ -58,26 +59,78 @@ TEST(twin_of_any_controller_is_the_second_path_of_the_disks_drive)
  * No write is lost
  ****************************************************************/
 
-TEST(write_goes_by_the_twin_and_its_area_is_read_there_from_then_on)
+static void
+areas(int clustered)
 {
-    boot_twinned(1);
-    check_equal(sim_read(be, 10 * AREA, 128), 0);
+    u64 area = clustered ? AREA : RAW_AREA;
+    boot_twinned(clustered);
+    check_equal(sim_read(be, 10 * area, 128), 0);
     check_equal(twin->reads, 0);
-    check_equal(sim_write(be, 10 * AREA + 5, 1), 0);
+    check_equal(sim_write(be, 10 * area + 5, 1), 0);
     check_equal(be->writes, 0);
     u32 reads = be->reads;
-    check_equal(sim_read(be, 10 * AREA, 128), 0);
-    check_equal(sim_read(be, 11 * AREA - 1, 1), 0);
+    check_equal(sim_read(be, 10 * area, 128), 0);
+    check_equal(sim_read(be, 11 * area - 1, 1), 0);
     check_equal(be->reads, reads);
     check_true(twin->reads > 0);
     // all else by PV, also with a part in the area
     u32 before = twin->reads;
-    check_equal(sim_read(be, 11 * AREA, 128), 0);
-    check_equal(sim_read(be, 20 * AREA, 128), 0);
+    sim_pass(3 * SECOND);
+    check_equal(sim_read(be, 11 * area, 128), 0);
+    check_equal(sim_read(be, 20 * area, 128), 0);
+    check_equal(sim_read(be, 9 * area, 128), 0);
     check_equal(twin->reads, before);
     check_true(be->reads > reads);
-    check_equal(sim_read(be, 11 * AREA - 60, 120), 0);
-    check_equal(sim_read(be, 10 * AREA - 60, 120), 0);
+    check_equal(sim_read(be, 11 * area - 60, 120), 0);
+    check_equal(sim_read(be, 10 * area - 60, 120), 0);
+    check_true(twin->reads >= before + 2);
+    sim_check_image(be);
+}
+
+TEST(write_goes_by_the_twin_and_its_area_is_read_there_from_then_on)
+{
+    check_each(2, areas);
+}
+
+// What is behind a write across the end of an area is remembered, too.
+static void
+two_areas(int clustered)
+{
+    u64 area = clustered ? AREA : RAW_AREA;
+    boot_twinned(clustered);
+    check_equal(sim_read(be, 11 * area, 60), 0);
+    check_equal(sim_write(be, 11 * area - 1, 128), 0);
+    check_equal(sim_read(be, 10 * area, 1), 0);
+    check_equal(sim_read(be, 12 * area - 1, 1), 0);
+    check_equal(twin->reads, 2);
+    check_equal(sim_read(be, 11 * area - 1, 128), 0);
+}
+
+TEST(write_across_the_end_of_an_area_is_remembered_as_two)
+{
+    check_each(2, two_areas);
+}
+
+// A file of 40 MiB is written, and others elsewhere: the areas become larger.
+TEST(raw_image_that_much_is_written_to_is_read_by_pv_elsewhere)
+{
+    u32 i;
+    boot_twinned(0);
+    for (i = 0; i < 640; i++)
+        check_equal(sim_write(be, 20 * AREA + i * RAW_AREA, 2), 0);
+    check_equal(sim_write(be, 60 * AREA - 1, 1), 0);
+    check_equal(sim_write(be, 3 * AREA + 7, 1), 0);
+    u32 calls = twin->calls;
+    check_equal(sim_read(be, 4 * AREA, 128), 0);
+    check_equal(sim_read(be, 40 * AREA, 128), 0);
+    check_equal(sim_read(be, 60 * AREA, 128), 0);
+    check_equal(sim_read(be, 20 * AREA - 128, 128), 0);
+    check_equal(twin->calls, calls);
+    for (i = 0; i < 640; i++)
+        check_equal(sim_read(be, 20 * AREA + i * RAW_AREA, 2), 0);
+    check_equal(sim_read(be, 60 * AREA - 1, 1), 0);
+    check_equal(sim_read(be, 3 * AREA + 7, 1), 0);
+    check_equal(twin->calls, calls + 642);
     sim_check_image(be);
 }
 
@@ -94,20 +147,28 @@ TEST(write_of_one_sector_makes_later_reads_elsewhere_no_slower)
     check_equal(twin->calls, calls);
 }
 
-TEST(writes_to_more_areas_than_are_remembered_leave_all_to_the_twin)
+static void
+too_many_areas(int clustered)
 {
     u32 i;
     be = sim_disk(XVDA);
     be->sectors = 100 * AREA;
-    be->clustered = 1;
+    be->clustered = clustered;
     twin = sim_twin(be, DTYPE_ATA, 0);
     sim_boot();
     for (i = 0; i < 60; i++)
         check_equal(sim_write(be, i * AREA + i, 1), 0);
+    u32 reads = be->reads;
     for (i = 0; i < 100; i++)
         check_equal(sim_read(be, i * AREA, 64), 0);
+    check_equal(be->reads, reads);
     check_equal(be->writes, 0);
     sim_check_image(be);
+}
+
+TEST(writes_to_more_areas_than_are_remembered_leave_all_to_the_twin)
+{
+    check_each(2, too_many_areas);
 }
 
 // Any order of reads and writes on raw images and on those that each way has its own
