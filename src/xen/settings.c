@@ -2,6 +2,7 @@
 //
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
+#include "blobfiles.h" // xenblobfiles_setup
 #include "config.h" // CONFIG_XEN_PV
 #include "fw/paravirt.h" // runningOnXen
 #include "hw/pci_ids.h" // PCI_CLASS_NETWORK_ETHERNET
@@ -146,7 +147,8 @@ check_setting(struct xensetting_s *setting, u32 namelen, u32 len)
         return "unknown";
     if (len > XENSETTING_VALUE_MAX)
         return "too long";
-    if (romfile_find(setting->file.name))
+    struct romfile_s *other = romfile_find(setting->file.name);
+    if (other && other->copy == copy_setting) // not what the blob has for all
         return "it is set already";
     if (known[i].early && setting->source == from_store)
         return "too late, it is needed before";
@@ -385,6 +387,7 @@ xen_settings_setup(void)
 {
     if (!CONFIG_XEN_PV || !runningOnXen())
         return;
+    xenblobfiles_setup();
     struct xeninfo_s *info = (void*)HVMLOADER_INFO;
     int i;
     for (i = 0; i < info->tables_count; i++) {
