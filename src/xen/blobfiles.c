@@ -1,5 +1,5 @@
-// Files in the front of the blob: what its packager has put there, as SeaBIOS's
-// romfiles. hvmloader copies the whole blob to the end of the first MiB, and SeaBIOS
+// Files in the front of the blob: what its packager has put there, settings and
+// SeaBIOS's romfiles. hvmloader copies the whole blob to the end of the first MiB, and SeaBIOS
 // clears its empty front for option ROMs.
 //
 // This file may be distributed under the terms of the GNU LGPLv3 license.
@@ -10,6 +10,7 @@
 #include "memmap.h" // VSYMBOL
 #include "output.h" // dprintf
 #include "romfile.h" // struct romfile_s
+#include "settings.h" // xensettings_from_blob
 #include "string.h" // memcpy
 
 struct copiedfile_s {
@@ -27,8 +28,8 @@ copy_file(struct romfile_s *file, void *dest, u32 maxlen)
     return file->size;
 }
 
-// Make a romfile of a file with `room` bytes from its content to the end. Returns its
-// size, or -1 if it is damaged.
+// Make a setting or a romfile of a file with `room` bytes from its content to the end.
+// Returns its size, or -1 if it is damaged.
 static int
 add_file(const struct xenblobfile_s *from, u32 room)
 {
@@ -39,6 +40,10 @@ add_file(const struct xenblobfile_s *from, u32 room)
         sum += from->data[i];
     if (sum != from->sum)
         return -1;
+    if (!memcmp(from->name, "etc/", 4) || !strcmp(from->name, "bootorder")) {
+        xensettings_from_blob(from->name, from->data, size);
+        return size;
+    }
     struct copiedfile_s *copy = malloc_tmphigh(sizeof(*copy) + size);
     if (!copy) {
         warn_noalloc();
@@ -49,6 +54,7 @@ add_file(const struct xenblobfile_s *from, u32 room)
     copy->file.size = size;
     copy->file.copy = copy_file;
     memcpy(copy->data, from->data, size);
+    dprintf(1, "xen: %s is a file of the blob, %u bytes\n", copy->file.name, size);
     romfile_add(&copy->file);
     return size;
 }

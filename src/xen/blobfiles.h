@@ -18,11 +18,11 @@ struct xenblobfile_s {
 
 #define XENBLOBFILE_MAGIC "XENPVROM"
 
-// Make romfiles of the files in the front of the blob (scripts/blob-files). POST only,
+// Make settings (bootorder, etc/*) and romfiles of the files in the front of the blob (scripts/blob-files). POST only,
 // on Xen, before the memory of option ROMs is cleared.
 void xenblobfiles_setup(void);
 
-// Make romfiles, which have copies of the content, of those between `pos` and `end`.
+// The same, with copies of the content, of those between `pos` and `end`.
 // The first that is damaged gets a message, and ends them.
 void xenblobfiles_add(const u8 *pos, const u8 *end);
 

@@ -61,7 +61,7 @@ def parts():
             for file in ("ipxe.lkrn", "pxelinux.0", "bios/ldlinux.c32"):
                 found, = (path for path in root.rglob(file) if not path.is_symlink())
                 shutil.copy(found, directory)
-    return cached("network", key(release.versions(PACKAGES)), make)
+    return cached("network", key(pathlib.Path(__file__), release.versions(PACKAGES)), make)
 
 
 def ipxe_disk(path, *lines):
@@ -81,7 +81,9 @@ class Network:
         """files: {name: path on the host, or bytes}. boot: what DHCP gives as the boot file."""
         self.lab = lab
         lab.run("for file in /run/dnsmasq.pid /run/httpd.pid; do "
-                f"[ ! -e $file ] || kill $(cat $file); rm -f $file; done; rm -rf {ROOT}; "
+                "if pid=$(cat $file 2>/dev/null); then "
+                "kill $pid; while kill -0 $pid 2>/dev/null; do sleep 0.05; done; fi; rm -f $file; "
+                f"done; rm -rf {ROOT}; "
                 f"mkdir -p {ROOT}; rm -f /run/dnsmasq.log /run/httpd.log")
         for name, content in files.items():
             data = content if isinstance(content, bytes) else content.read_bytes()
@@ -94,7 +96,8 @@ class Network:
                 "--dhcp-leasefile=/run/dnsmasq.leases")
         if http:
             lab.run(f"busybox httpd -f -vv -p {SERVER}:80 -h {ROOT} >/dev/null 2>/run/httpd.log & "
-                    "echo $! >/run/httpd.pid")
+                    "echo $! >/run/httpd.pid; until busybox nc -z "
+                    f"{SERVER} 80; do sleep 0.05; done")
 
     def requests(self):
         """The paths that were asked for over HTTP so far, in their order."""

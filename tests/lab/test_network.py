@@ -64,13 +64,14 @@ def test_pxelinux_loads_linux_by_tftp(lab, ipxe):
 
 
 def test_exit_goes_to_the_next_boot_entry(lab, ipxe, iso):
-    Network(lab, {})
+    network = Network(lab, {})
     cd = xl_disk(lab.attach(iso, readonly=True), "hdc", access="ro", backend="qdisk",
                  devtype="cdrom")
     guest, before = ipxe("dhcp net0", "exit", disks=[cd])
     start(guest)
     guest.wait_line("^TEST PASS cd", 120)
     assert View(guest).traces(before) == []
+    assert "DHCPACK" in network.log()
 
 
 @pytest.mark.slow
@@ -91,4 +92,17 @@ def test_sanboot_of_the_local_disk(lab, ipxe, guest_disk, close):
         assert [line for line in traces if not re.match(r"grant \d+: flags 0x0, ", line)] == []
     else:
         assert any(re.search(r'/device/vif/0/state: "4"', line) for line in traces), traces
+    assert not [line for line in traces if "vbd" in line or "qdisk" in line]
+
+
+@pytest.mark.slow
+def test_sanboot_of_an_image_over_http(lab, ipxe, guest_disk):
+    """The image is drive 80 then, and the network device stays iPXE's as long as it is read."""
+    network = Network(lab, {"disk": guest_disk("hello", mib=5)})
+    guest, before = ipxe("dhcp net0", f"sanboot {url('disk')}")
+    start(guest)
+    guest.wait_line("^TEST PASS hello", 120)
+    traces = View(guest).traces(before)
+    assert set(network.requests()) == {"/disk"}
+    assert any(re.search(r'/device/vif/0/state: "4"', line) for line in traces), traces
     assert not [line for line in traces if "vbd" in line or "qdisk" in line]

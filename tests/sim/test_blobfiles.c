@@ -46,16 +46,26 @@ is_damaged(void)
 TEST(blobfiles_are_romfiles_of_their_content)
 {
     clear_area();
-    u32 place = put(0, "etc/show-boot-menu", "\0\0\0\0\0\0\0\0", 8);
+    u32 place = put(0, "etc/show-boot-menu", "0", 1);
     place = put(place, "empty", "", 0);
-    put(place, "bootorder", "xvdf", 4);
+    place = put(place, "bootorder", "xvdf,xvde", 9);
+    place = put(place, "etc/boot-menu-wait", "2s", 2);
+    place = put(place, "etc/no-setting", "1", 1);
+    put(place, "pci5853,0001.rom", "rom", 3);
     check_equal(is_damaged(), 0);
     memset(area, 0xff, AREA);       // SeaBIOS clears it
     check_equal(romfile_loadint("etc/show-boot-menu", 1), 0);
     check_equal(romfile_find("empty")->size, 0);
-    check_string(romfile_loadfile("bootorder", NULL), "xvdf");
-    char small[3];
-    struct romfile_s *file = romfile_find("bootorder");
+    check_string(romfile_loadfile("bootorder", NULL), "xvdf\nxvde");
+    check_true(!romfile_find("etc/boot-menu-wait"));
+    check_true(!romfile_find("etc/no-setting"));
+    check_true(sim_logged("xen: setting bootorder by blob: xvdf,xvde"));
+    check_true(sim_logged("setting etc/boot-menu-wait by blob is refused: not such a number"));
+    check_true(sim_logged("setting etc/no-setting by blob is refused: unknown"));
+    check_true(sim_logged("xen: pci5853,0001.rom is a file of the blob, 3 bytes"));
+    check_string(romfile_loadfile("pci5853,0001.rom", NULL), "rom");
+    char small[2];
+    struct romfile_s *file = romfile_find("pci5853,0001.rom");
     check_equal(file->copy(file, small, sizeof(small)), -1);
 }
 
@@ -72,8 +82,8 @@ TEST(blobfiles_of_an_area_without_any)
 {
     clear_area();
     check_equal(is_damaged(), 0);
-    end = area + 8;
-    memcpy(area, XENBLOBFILE_MAGIC, 8);
+    memcpy(end - 8, XENBLOBFILE_MAGIC, 8);
+    area = end - 8;
     check_equal(is_damaged(), 0);
     end = area - 16;                // a blob that is as long as the BIOS
     check_equal(is_damaged(), 0);
