@@ -96,8 +96,9 @@ class Network:
                 "--dhcp-leasefile=/run/dnsmasq.leases")
         if http:
             lab.run(f"busybox httpd -f -vv -p {SERVER}:80 -h {ROOT} >/dev/null 2>/run/httpd.log & "
-                    "echo $! >/run/httpd.pid; until busybox nc -z "
-                    f"{SERVER} 80; do sleep 0.05; done")
+                    "echo $! >/run/httpd.pid; "
+                    # it listens at port 80
+                    "until grep -q ':0050 .* 0A ' /proc/net/tcp; do sleep 0.05; done")
 
     def requests(self):
         """The paths that were asked for over HTTP so far, in their order."""

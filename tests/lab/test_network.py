@@ -29,15 +29,21 @@ def ipxe_guest(lab, blob, tmp_path):
     return make
 
 
+# An event came for a port that iPXE then closed: the word of pending ports is still selected, in
+# which none is. iPXE never looks at events.
+SELECTED = re.compile(r"event channel \d+ of domain \d+: \[0/([01])/1\]: (.*), "
+                      r"was \[0/\1/0\]: \2$")
+
+
 def linux_traces(guest, before):
-    """What Linux finds at its first line, and then see it use its network device."""
+    """What Linux finds at its first line, but for SELECTED, and then see it use its network."""
     guest.wait_line(LINUX_FIRST, 180)
     guest.pause()
     traces = View(guest).traces(before)
     guest.unpause()
     guest.wait_line(fetched(DATA), 120)
     guest.wait_end()
-    return traces
+    return [line for line in traces if not SELECTED.match(line)]
 
 
 @pytest.mark.slow
