@@ -58,6 +58,21 @@ def make_parts(release, directory):
                  "-o", directory / "core.img", *GRUB_MODULES])
 
 
+def with_entry(image, text, hold=False):
+    """A bzImage that prints a text when its 32-bit code is entered. hold: and waits for a key."""
+    image = bytearray(image) + bytes(-len(image) % 16)
+    begin = (image[0x1f1] + 1) * SECTOR             # of the 32-bit code
+    with tempfile.NamedTemporaryFile() as file:
+        command(["nasm", "-f", "bin", f"-DSTART={len(image) - begin}", f'-DTEXT="{text}"',
+                 *["-DHOLD"] * hold, "-o", file.name, HERE / "entry.asm"])
+        entry = file.read()
+    first, = struct.unpack_from("<I", image, 0x214)     # code32_start
+    struct.pack_into("<I", image, 0x214, first + len(image) - begin)
+    image += entry
+    struct.pack_into("<I", image, 0x1f4, (len(image) - begin) // 16)    # syssize
+    return bytes(image)
+
+
 def grub_linux(filesystem="ext4", options="lab.end=poweroff", size_mb=64, form="", before=""):
     """The path of a disk image: MBR, GRUB 2, a partition with a kernel, an initramfs, test data.
 
