@@ -1,6 +1,8 @@
 # SeaBIOS with the Xen layer
 #
 #   make              build out/bios-xenpv.bin (HVM guests) and out/seabios-xenpvh.elf (PVH guests)
+#   make ipxe         build out/58530001.rom, iPXE for PV network devices
+#   make NET=1        build out/bios-xenpv-net.bin, a blob with that ROM in it
 #   make run          boot Linux from a PV disk on a real Xen (DISK=image: your own disk)
 #   make shell        the same Xen with a shell in dom0
 #                     TYPE=pvh: in a PVH guest, which has no device model
@@ -13,7 +15,7 @@
 #   make matrix       every boot loader in every mode, half an hour; writes docs/boot-matrix.md
 #   make pictures     the screens of docs/console.md
 #   make deb          the Debian package, out/seabios-xenpv_VERSION_all.deb
-#   make install      copy both and smbios-strings to $(DESTDIR)$(PREFIX)/lib/seabios-xenpv
+#   make install      copy both and two scripts to $(DESTDIR)$(PREFIX)/lib/seabios-xenpv
 #   make clean        remove out/ (downloads stay in ~/.cache/seabios-xenpv)
 #
 # This file may be distributed under the terms of the GNU LGPLv3 license.
@@ -23,20 +25,30 @@ VERSION = 0.1
 
 # Where SeaBIOS comes from: a tree or a tarball; empty: Debian's source package.
 SEABIOS =
+# Where iPXE comes from, in the same way.
+IPXE =
+# NET=1: the blob with iPXE in it
+NET =
 # Configuration fragment, and further settings: make SETTINGS="CONFIG_DEBUG_LEVEL=8"
 CONFIG = configs/hvm.config
 CONFIG_PVH = configs/pvh.config
+CONFIG_NET = configs/hvm-net.config
 SETTINGS =
 OUT = out
 PREFIX = /usr/local
 
 BLOB = $(OUT)/bios-xenpv.bin
 PVH = $(OUT)/seabios-xenpvh.elf
+NETBLOB = $(OUT)/bios-xenpv-net.bin
+ROM = $(OUT)/58530001.rom
 TREE = $(OUT)/seabios
 PATCHES = $(sort $(wildcard patches/*.patch))
 LAYER = $(wildcard src/xen/*.* src/xen/*/*)
+IPXE_CHANGES = $(wildcard configs/ipxe/* patches/ipxe/*)
 # the files of a tree of one's own: a change there makes a new copy
-ORIGINAL = $(if $(SEABIOS),$(shell find $(SEABIOS) -name .git -prune -o -type f -print 2>/dev/null))
+FILES = $(if $1,$(shell find $1 -name .git -prune -o -type f -print 2>/dev/null))
+ORIGINAL = $(call FILES,$(SEABIOS))
+IPXE_FILES = $(call FILES,$(IPXE))
 
 # all CPUs, unless make was told how many
 JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
@@ -46,16 +58,18 @@ BUILD_SEABIOS = +$(MAKE) --no-print-directory -C $(TREE) $(JOBS) OUT=$(BUILD)/ \
     KCONFIG_CONFIG=$(abspath $(TREE))/$(CONFIGURATION) PYTHON="python3 -B" \
     CC="$(CC) -Wno-array-bounds" EXTRAVERSION=-xenpv-$(VERSION)
 
-# which of the two builds in the tree: the directory of its objects, its configuration
+# which of the builds in the tree: the directory of its objects, its configuration
 BUILD = out
 CONFIGURATION = .config
 $(PVH) $(TREE)/.config-pvh: BUILD = out-pvh
 $(PVH) $(TREE)/.config-pvh: CONFIGURATION = .config-pvh
+$(NETBLOB) $(TREE)/.config-net: BUILD = out-net
+$(NETBLOB) $(TREE)/.config-net: CONFIGURATION = .config-net
 
-all: $(BLOB) $(PVH)
+all: $(if $(NET),$(NETBLOB),$(BLOB) $(PVH))
 
-.PHONY: all run shell bench matrix check check-host check-build check-guests \
-    check-lab check-releases check-slow check-pvh check-series check-fresh \
+.PHONY: all ipxe run shell bench matrix check check-host check-build check-guests \
+    check-lab check-releases check-slow check-net check-pvh check-series check-fresh \
     pictures pvh-boots model coverage mutate fuzz install deb clean FORCE
 .DELETE_ON_ERROR:
 
@@ -80,9 +94,19 @@ $(PVH): $(TREE)/.config-pvh $(LAYER) | packages-build
 	$(MAKE) --no-print-directory -C src/xen/pvh IMAGES=$(abspath $(TREE))/out-pvh
 	install -m 644 $(TREE)/out-pvh/pvh.elf $@
 
+$(TREE)/.config-net: $(TREE)/.patched Kconfig.xen $(CONFIG_NET) $(OUT)/settings
+	cat $(CONFIG_NET) $(OUT)/settings >$@
+	$(BUILD_SEABIOS) olddefconfig
+
+# A blob for Xen's HVM guests alone, with iPXE's ROM in its front
+$(NETBLOB): $(TREE)/.config-net $(LAYER) $(ROM) scripts/blob-files | packages-build
+	$(BUILD_SEABIOS)
+	cp $(TREE)/out-net/bios.bin $@
+	scripts/blob-files add $@ pci5853,0001.rom=$(ROM)
+
 # A patched copy of SeaBIOS. The layer is linked in, so that a change there needs no new copy.
 $(TREE)/.patched: $(OUT)/origin $(ORIGINAL) $(PATCHES) scripts/copy-seabios | packages-build
-	source="$(SEABIOS)"; [ -n "$$source" ] || source=`scripts/fetch-seabios` || exit; \
+	source="$(SEABIOS)"; [ -n "$$source" ] || source=`scripts/fetch-source seabios` || exit; \
 	scripts/copy-seabios "$$source" $(TREE)
 	for patch in $(PATCHES); do \
 	    patch -d $(TREE) -p1 -F0 --no-backup-if-mismatch -s <$$patch || exit; done
@@ -93,12 +117,20 @@ $(TREE)/.patched: $(OUT)/origin $(ORIGINAL) $(PATCHES) scripts/copy-seabios | pa
 # What was asked for on the command line; these files change only when it does.
 $(OUT)/origin: text = $(SEABIOS) $(VERSION) $(PATCHES)
 $(OUT)/settings: text = $(SETTINGS)
-$(OUT)/origin $(OUT)/settings: FORCE
+$(OUT)/ipxe-origin: text = $(IPXE) $(IPXE_CHANGES)
+$(OUT)/origin $(OUT)/settings $(OUT)/ipxe-origin: FORCE
 	@mkdir -p $(OUT)
 	@printf '%s\n' $(text) | cmp -s - $@ || printf '%s\n' $(text) >$@
 
+# iPXE's ROM; its licence is beside it
+ipxe: $(ROM)
+
+$(ROM): $(OUT)/ipxe-origin $(IPXE_FILES) $(IPXE_CHANGES) scripts/build-ipxe | packages-ipxe
+	source="$(IPXE)"; [ -n "$$source" ] || source=`scripts/fetch-source ipxe` || exit; \
+	scripts/build-ipxe "$$source" $(OUT)/ipxe $@
+
 # Debian packages that are missing: packages-build, packages-host, packages-lab, packages-bench,
-# packages-deb
+# packages-deb, packages-ipxe
 packages-%: FORCE
 	@tests/lab/packages $*
 
@@ -106,7 +138,7 @@ packages-%: FORCE
 ################ Running it
 
 # the blob for tests/lab and tests/guests
-run shell check-guests check-lab check-releases check-slow check-series: \
+run shell check-guests check-lab check-net check-releases check-slow check-series: \
     export BIOS = $(abspath $(BLOB))
 
 # TYPE: hvm or pvh
@@ -162,6 +194,10 @@ check-pvh: $(PVH) | packages-lab
 pictures: $(PVH) | packages-lab
 	PICTURES=docs $(PYTEST) -k "by_console_alone or prompt_and_menu" tests/lab/test_console.py
 
+# Boot from the network, by iPXE's ROM too; a part of it is in check-lab
+check-net: $(BLOB) $(NETBLOB) | packages-lab
+	$(PYTEST) tests/lab/test_network.py tests/lab/test_netboot.py
+
 # Some of that on the Xen of the other Debian releases, what is marked with `release`
 check-releases: $(BLOB) $(PVH) | packages-lab
 	status=0; for release in `/usr/bin/python3 -B tests/lab/releases.py`; do \
@@ -185,7 +221,7 @@ fuzz: $(BLOB) | packages-host
 
 # What takes minutes there; not a part of `check`
 check-slow: $(BLOB) $(PVH) | packages-lab
-	$(PYTEST) -m "slow" tests/lab
+	$(PYTEST) -m "slow" tests/lab --ignore tests/lab/test_netboot.py
 
 # BOOTS boots of each form of Linux in PVH guests, with and without a wait for a key before; what
 # is kept of a failure is in out/boots
@@ -212,9 +248,10 @@ bench: | packages-build packages-lab packages-bench
 
 ################ Other
 
-install: $(BLOB) $(PVH)
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/seabios-xenpv $(BLOB) $(PVH)
-	install -m 755 scripts/smbios-strings $(DESTDIR)$(PREFIX)/lib/seabios-xenpv
+install: $(BLOB) $(PVH) $(if $(NET),$(NETBLOB))
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/seabios-xenpv $(BLOB) $(PVH) \
+	    $(if $(NET),$(NETBLOB) $(ROM) $(ROM).COPYING)
+	install -m 755 scripts/smbios-strings scripts/blob-files $(DESTDIR)$(PREFIX)/lib/seabios-xenpv
 	@echo
 	@echo 'For the HVM guests that are to boot from PV disks, in xl.cfg:'
 	@echo '    bios = "seabios"'

@@ -2,6 +2,7 @@
 //
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
+#include "blobfiles.h" // xenblobfiles_setup
 #include "config.h" // CONFIG_XEN_PV
 #include "fw/paravirt.h" // runningOnXen
 #include "hw/pci_ids.h" // PCI_CLASS_NETWORK_ETHERNET
@@ -44,8 +45,8 @@ static const struct {
     { "etc/xen-report", 0, 1 },
 };
 
-static const char from_smbios[] = "SMBIOS", from_cmdline[] = "command line"
-                  , from_store[] = "xenstore";
+static const char from_blob[] = "blob", from_smbios[] = "SMBIOS"
+                  , from_cmdline[] = "command line", from_store[] = "xenstore";
 
 // Names in a boot order of which it is known whether their device exists: all that
 // fit into one value.
@@ -146,7 +147,9 @@ check_setting(struct xensetting_s *setting, u32 namelen, u32 len)
         return "unknown";
     if (len > XENSETTING_VALUE_MAX)
         return "too long";
-    if (romfile_find(setting->file.name))
+    struct romfile_s *other = romfile_find(setting->file.name);
+    if (other && (other->copy != copy_setting || setting->source == from_blob
+                  || container_of(other, struct xensetting_s, file)->source != from_blob))
         return "it is set already";
     if (known[i].early && setting->source == from_store)
         return "too late, it is needed before";
@@ -217,6 +220,12 @@ take_text(const char *source, const char *text, u32 len)
 
 // The type of SMBIOS structures that are strings (DSP0134, "OEM Strings").
 #define SMBIOS_OEM_STRINGS 11
+
+void
+xensettings_from_blob(const char *name, const void *value, u32 len)
+{
+    add_setting(from_blob, name, strlen(name), value, len);
+}
 
 void
 xensettings_from_smbios(const void *table, u32 len)
@@ -385,6 +394,7 @@ xen_settings_setup(void)
 {
     if (!CONFIG_XEN_PV || !runningOnXen())
         return;
+    xenblobfiles_setup();
     struct xeninfo_s *info = (void*)HVMLOADER_INFO;
     int i;
     for (i = 0; i < info->tables_count; i++) {

@@ -22,7 +22,11 @@ struct xensetting_s {
 };
 
 // All of these run in POST only. Each setting gets one line, with its source or
-// with the reason why it is refused. The first source that gives one wins.
+// with the reason why it is refused. The first source that gives one wins, but any
+// other one over the blob.
+
+// Take a file of the blob.
+void xensettings_from_blob(const char *name, const void *value, u32 len);
 
 // Take the strings "seabios:NAME=VALUE" of the SMBIOS structures of type 11 ("OEM
 // Strings") in the `len` bytes at `table`.

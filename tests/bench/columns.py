@@ -6,6 +6,7 @@ import hashlib
 import disks
 from debian import Step, command
 from lab import xl_disk
+from network import VIF
 
 OUT = disks.PROJECT / "out/bench"
 SETTINGS = {    # of `make`, for each blob
@@ -35,6 +36,13 @@ class Column:
 
 PVH = {"type": "pvh"}
 AHCI = {"hdtype": "ahci"}
+
+
+def emulated(model):
+    """The settings of a guest whose network device is only emulated."""
+    return {"vif": [VIF.replace("type=vif", f"type=ioemu,model={model}")], "xen_platform_pci": 0}
+
+
 COLUMNS = [
     Column("closed", "this layer, closed", "closed"),
     Column("twin", "this layer, closed, IDE disk", "closed", first="xvda"),
@@ -49,6 +57,9 @@ COLUMNS = [
            settings={**PVH, "cmdline": "seabios:etc/show-boot-menu=0"}),
     Column("pvh", "GRUB in PVH", first="xvda", settings=PVH),
     Column("pvh qdisk", "GRUB in PVH, qdisk", first="xvda", backend="qdisk", settings=PVH),
+    Column("netfront", "netfront", "closed", settings={"vif": [VIF]}),
+    Column("e1000", "e1000", "closed", settings=emulated("e1000")),
+    Column("rtl8139", "rtl8139", "closed", settings=emulated("rtl8139")),
     Column("linux", "Linux's blkfront", settings=PVH),
     Column("linux qdisk", "Linux's blkfront, qdisk", backend="qdisk", settings=PVH),
 ]

@@ -1,14 +1,13 @@
 """What the benchmarks' guests boot: disk images, kernels, boot programs, all of Debian packages.
 
 A Linux kernel of these says on the debug port that it was entered, before it does anything else
-(entry.asm): the time to this point is the firmware's and the loader's alone.
+(images.with_entry): the time to this point is the firmware's and the loader's alone.
 """
 
 import gzip
 import pathlib
 import random
 import shutil
-import struct
 import subprocess
 import tempfile
 
@@ -22,7 +21,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 PROJECT = HERE.parent.parent
 PACKAGES = ["grub-pc-bin", "grub-common", "grub-xen-bin", "syslinux", "syslinux-common",
             "busybox-static"]
-OWN = ["disks.py", "entry.asm", "guest-init", "reads.c"]
+OWN = ["disks.py", "guest-init", "reads.c"]
 
 MIB = 1 << 20
 BIG, SMALL, SLOW = 32 * MIB, 6 * MIB, 2 * MIB   # the files that GRUB's testspeed reads
@@ -66,21 +65,6 @@ def noise(size):
     return random.Random(size).randbytes(size)
 
 
-def with_entry(image):
-    """A bzImage that prints a mark when its 32-bit code is entered."""
-    image = bytearray(image) + bytes(-len(image) % 16)
-    begin = (image[0x1f1] + 1) * 512                # of the 32-bit code
-    with tempfile.NamedTemporaryFile() as file:
-        command(["nasm", "-f", "bin", f"-DSTART={len(image) - begin}", "-o", file.name,
-                 HERE / "entry.asm"])
-        entry = file.read()
-    first, = struct.unpack_from("<I", image, 0x214)     # code32_start
-    struct.pack_into("<I", image, 0x214, first + len(image) - begin)
-    image += entry
-    struct.pack_into("<I", image, 0x1f4, (len(image) - begin) // 16)    # syssize
-    return bytes(image)
-
-
 def linux(root, directory):
     """Write a kernel and an initramfs for each size of both.
 
@@ -97,7 +81,7 @@ def linux(root, directory):
     (directory / "initrd").write_bytes(base)
     cloud, = (root / "boot").glob("vmlinuz-*")
     for name, file in (("16", dom0.image() / "vmlinuz"), ("60", cloud)):
-        image = with_entry(file.read_bytes())
+        image = images.with_entry(file.read_bytes(), "BENCH kernel")
         rest = LOADS[name] - len(image) - len(base) - 1024
         (directory / f"vmlinuz-{name}").write_bytes(image)
         (directory / f"initrd-{name}").write_bytes(
@@ -218,7 +202,7 @@ def files():
     programs = sorted((PROJECT / "tests/guests").glob("*.[ai][sn][mc]"))
     return dom0.cached("bench", key(
         *[HERE / name for name in OWN], *programs, PROJECT / "tests/guests/pattern.py",
-        images.HERE / "images.py", images.HERE / "debian.py", dom0.image().name,
+        images.HERE / "images.py", images.HERE / "entry.asm", images.HERE / "debian.py", dom0.image().name,
         chosen().versions([chosen().kernel("cloud-amd64"), *PACKAGES])), build)
 
 

@@ -11,15 +11,19 @@ import typing
 
 import counts
 import disks
+import images
 from columns import BY_NAME
 from course import Course, Late
 from lab import Lab, firmware
+from network import Network, ROOT, ipxe_disk, url
 from trial import stall, twin_reads
 
 PV = ["closed", "closed qdisk", "sticky", "sticky qdisk"]
 FAST = ["closed", "sticky", "dma", "ahci"]
 TWINS = ["closed", "twin", "twin ahci", "ide", "ahci"]
-REPEATED = ["closed", "twin", "sticky", "ahci", "layer pvh", "pvh", "linux"]     # the goals are about these
+# the goals are about these
+REPEATED = ["closed", "twin", "sticky", "ahci", "layer pvh", "pvh", "linux", "netfront", "e1000",
+            "rtl8139"]
 
 
 @dataclasses.dataclass
@@ -281,6 +285,27 @@ def load_slowly(bench, course, begin, size):
                 "loading": LIMIT * size / done}
 
 
+def network(bench, column, size):
+    """Seconds from the guest's creation to the kernel's entry; iPXE loads it by HTTP from dom0.
+
+    Debian's iPXE, which has all the drivers, is on a PV disk with a script.
+    """
+    path = bench.made / "ipxe.raw"
+    if not path.exists():
+        ipxe_disk(path, "dhcp net0", f"kernel {url('disk/vmlinuz')} {disks.LINUX_OPTIONS}",
+                  f"initrd {url('disk/initrd')}", "boot")
+    Network(bench.lab, {})
+    files, loader = bench.attach(bench.files / f"grub-{size}.raw"), bench.attach(path)
+    bench.lab.run(f"mkdir {ROOT}/disk; "
+                  f"mount -o ro,offset={images.FIRST * images.SECTOR} {files} {ROOT}/disk")
+    try:
+        with bench.course(column, [loader], memory=512) as course:
+            course.boot()
+            return course.marks(["kernel"], 400)
+    finally:
+        bench.lab.run(f"umount {ROOT}/disk")
+
+
 def post_disks(bench, count, silent):
     """So many disks; the last `silent` ones answer nothing."""
     devices = [bench.lab.attach(bench.files / "hello.raw", snapshot=True) for _ in range(count)]
@@ -356,6 +381,8 @@ ROWS = [
     Row("load syslinux 60", load, FAST, 1, ("syslinux", "60")),
     Row("twins", load, TWINS, 3, ("grub", "60")),
     Row("twins saved", load, TWINS, 3, ("saved", "60")),
+    *[Row(f"network {size}", network, ["netfront", "e1000", "rtl8139"], 3, (size,))
+      for size in disks.LOADS],
     Row("post 1", post, ["closed", "ide", "ahci"], 3, (1,)),
     Row("post 4", post, ["closed", "ide", "ahci"], 3, (4,)),
     Row("post 16", post, ["closed"], 3, (16,)),

@@ -15,7 +15,7 @@ def pytest_configure(config):
 @pytest.fixture(scope="session")
 def tarball():
     """SeaBIOS's source as make takes it by default."""
-    return Path(must("scripts/fetch-seabios").splitlines()[-1])
+    return Path(must("scripts/fetch-source", "seabios").splitlines()[-1])
 
 
 @pytest.fixture

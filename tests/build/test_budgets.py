@@ -55,6 +55,9 @@ BOUNDED = {
         "POST only: as many as the list has",
     ("blkring.c", "blkring_queue", "do while (count)"):
         "each round takes a part of count, or leaves; get_id() waits with a deadline",
+    ("blobfiles.c", "xenblobfiles_add",
+     "while (end - pos >= (int)sizeof(struct xenblobfile_s))"):
+        "each round leaves a header behind, or ends",
     ("gnttab.c", "xengrant_end", "for (;;)"):
         "again only if the flags changed between two instructions; once pinned, it leaves",
     ("monitor.c", "wait_key", "do while (key < 0)"):

@@ -64,10 +64,12 @@ def test_install_under_destdir(project, tmp_path):
     output = must("make", "install", f"DESTDIR={tmp_path}", "PREFIX=/opt/x", cwd=project)
     name = "/opt/x/lib/seabios-xenpv/bios-xenpv.bin"
     installed = tmp_path / name[1:]
-    pvh, script = (installed.with_name(other) for other in ("seabios-xenpvh.elf", "smbios-strings"))
-    assert {path for path in tmp_path.rglob("*") if path.is_file()} == {installed, pvh, script}
-    assert script.read_bytes() == (project / "scripts/smbios-strings").read_bytes()
-    assert script.stat().st_mode & 0o777 == 0o755
+    pvh = installed.with_name("seabios-xenpvh.elf")
+    scripts = {installed.with_name(script) for script in ("smbios-strings", "blob-files")}
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == {installed, pvh, *scripts}
+    for script in scripts:
+        assert script.read_bytes() == (project / "scripts" / script.name).read_bytes()
+        assert script.stat().st_mode & 0o777 == 0o755
     assert installed.read_bytes() == (project / BLOB).read_bytes()
     assert pvh.read_bytes() == (project / PVH).read_bytes()
     assert {path.stat().st_mode & 0o777 for path in (installed, pvh)} == {0o644}

@@ -28,7 +28,7 @@ def unpack(name, tree, scratch):
     """Make a tree of a release of SeaBIOS: Debian's, or that of a tag."""
     source = scratch / f"{name}.tar"
     if name in SUITES:
-        said = run("scripts/fetch-seabios", name)
+        said = run("scripts/fetch-source", "seabios", name)
         if said.returncode:
             pytest.skip(f"{name}: the source is not on the mirror: {said.stdout}")
         source = said.stdout.splitlines()[-1]

@@ -10,7 +10,8 @@ import pytest
 from project import PROJECT, VERSION, must, run
 
 SUITES = ("bullseye", "bookworm", "trixie")
-GROWTH_LIMIT = (47 + 7 + 11 + 4) * 512  # bytes of the blob: disks, settings, monitor, console
+# bytes of the blob: disks, settings, the monitor, the console, files of the blob
+GROWTH_LIMIT = (47 + 7 + 11 + 4 + 2) * 512
 STACK_LIMIT = 700           # bytes of the extra stack, which has 2048
 
 # gcc then writes every function's stack use and calls into a .ci file next to the object
@@ -20,7 +21,7 @@ CALLGRAPH = "-fcallgraph-info=su"
 @pytest.fixture(scope="module", params=SUITES)
 def seabios(request):
     """A release of Debian and its SeaBIOS tarball."""
-    result = run("scripts/fetch-seabios", request.param)
+    result = run("scripts/fetch-source", "seabios", request.param)
     if result.returncode:
         pytest.skip(f"{request.param}: the source is not on the mirror: {result.stdout}")
     return SimpleNamespace(suite=request.param, tarball=result.stdout.splitlines()[-1])

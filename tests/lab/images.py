@@ -16,7 +16,8 @@ UUIDS = {"ext4": "4c414231-7365-6162-696f-732d78656e21", "vfat": "4C41-4231"}
 PARTITION_TYPES = {"ext4": 0x83, "vfat": 0x0c}
 GRUB_MODULES = ["biosdisk", "part_msdos", "ext2", "fat", "normal", "linux", "linux16", "sleep",
                 "iorw", "test"]
-LINUX_MODULES = ["xen_blkfront", "crc32c_generic", "ext4", "nls_cp437", "nls_ascii", "vfat"]
+LINUX_MODULES = ["xen_blkfront", "xen_netfront", "crc32c_generic", "ext4", "nls_cp437",
+                 "nls_ascii", "vfat"]
 LINUX_OPTIONS = "console=hvc0 earlyprintk=xen,keep mitigations=off nokaslr quiet loglevel=2"
 
 
@@ -57,6 +58,21 @@ def make_parts(release, directory):
                  "-o", directory / "core.img", *GRUB_MODULES])
 
 
+def with_entry(image, text, hold=False):
+    """A bzImage that prints a text when its 32-bit code is entered. hold: and waits for a key."""
+    image = bytearray(image) + bytes(-len(image) % 16)
+    begin = (image[0x1f1] + 1) * SECTOR             # of the 32-bit code
+    with tempfile.NamedTemporaryFile() as file:
+        command(["nasm", "-f", "bin", f"-DSTART={len(image) - begin}", f'-DTEXT="{text}"',
+                 *["-DHOLD"] * hold, "-o", file.name, HERE / "entry.asm"])
+        entry = file.read()
+    first, = struct.unpack_from("<I", image, 0x214)     # code32_start
+    struct.pack_into("<I", image, 0x214, first + len(image) - begin)
+    image += entry
+    struct.pack_into("<I", image, 0x1f4, (len(image) - begin) // 16)    # syssize
+    return bytes(image)
+
+
 def grub_linux(filesystem="ext4", options="lab.end=poweroff", size_mb=64, form="", before=""):
     """The path of a disk image: MBR, GRUB 2, a partition with a kernel, an initramfs, test data.
 
@@ -66,22 +82,22 @@ def grub_linux(filesystem="ext4", options="lab.end=poweroff", size_mb=64, form="
     kept in the cache and shared: attach it with snapshot=True.
     """
     made = parts()
-    settings = filesystem, options, size_mb, form, before
-    return cached("linux", key(made.name, *settings), lambda directory: make_disk(
-        directory / "disk.raw", made, *settings)) / "disk.raw"
-
-
-def make_disk(path, made, filesystem, options, size_mb, form, before):
-    """Write the disk image; made: the directory of parts()."""
-    data = bytes(range(256)) * 4096
     config = (port_print("LAB: GRUB reads its configuration") + before +
               f"linux{form} /boot/vmlinuz {LINUX_OPTIONS} lab.uuid={UUIDS[filesystem]} {options}\n"
               f"initrd{form} /boot/initrd\n" + port_print("LAB: GRUB starts Linux") + "boot\n")
+    name = key(made.name, filesystem, config, size_mb)
+    return cached("linux", name, lambda directory: make_disk(
+        directory / "disk.raw", made, config, filesystem, size_mb)) / "disk.raw"
+
+
+def make_disk(path, made, config, filesystem="ext4", size_mb=64, more=()):
+    """Write the disk image; made: the directory of parts(), more: other files for /boot."""
+    data = bytes(range(256)) * 4096
     with tempfile.TemporaryDirectory() as name:
         root, partition = pathlib.Path(name, "root"), pathlib.Path(name, "partition")
         (root / "boot/grub").mkdir(parents=True)
-        for file in ("vmlinuz", "initrd"):
-            (root / "boot" / file).write_bytes((made / file).read_bytes())
+        for file in (made / "vmlinuz", made / "initrd", *more):
+            (root / "boot" / file.name).write_bytes(file.read_bytes())
         (root / "boot/grub/grub.cfg").write_text(config)
         (root / "data").write_bytes(data)
         (root / "sums").write_text(f"{hashlib.md5(data).hexdigest()}  data\n")

@@ -69,7 +69,7 @@ ABSENT = """
 - Linux before 3.2, which cannot reset a frontend: no longer in Debian.
 - FreeDOS with JEMMEX: no DOS is packaged in Debian. `tests/guests/vm86.asm` calls int13 out of
   virtual-8086 mode as EMM386 and JEMMEX make DOS do (`tests/lab/test_vm86.py`).
-- iPXE from the network and its own driver for Xen's network: the lab's guests have no network.
+- iPXE from the network: `make check-net` (tests/lab/test_network.py, test_netboot.py).
 """
 
 # What may surprise in a row.

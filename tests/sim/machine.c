@@ -607,6 +607,8 @@ qemu_debug_putc(char c)
         putchar(c);
 }
 
+// Where the blob's front would end.
+char code32flat_start[1];
 // Keys that are typed: the prompt is a place where no trace may be.
 const char *sim_keys;
 

@@ -159,6 +159,23 @@ TEST(first_source_wins_and_the_second_is_told)
     check_true(sim_logged("etc/xen-cache-kib by xenstore is refused: it is set already"));
 }
 
+TEST(setting_of_the_guest_wins_over_the_blobs)
+{
+    sim_prepare();
+    xensettings_from_blob("etc/show-boot-menu", "0", 1);
+    xensettings_from_blob("etc/show-boot-menu", "1", 1);
+    xensettings_from_blob("etc/xen-cache-kib", "256", 3);
+    xensettings_from_blob("bootorder", "xvdf", 4);
+    xensettings_from_cmdline("seabios:etc/show-boot-menu=2 seabios:etc/show-boot-menu=1");
+    store_write(DIR "etc/xen-cache-kib", "512");
+    sim_boot();
+    check_equal(romfile_loadint("etc/show-boot-menu", 9), 2);
+    check_equal(romfile_loadint("etc/xen-cache-kib", 1), 512);
+    check_string(text("bootorder"), "xvdf");
+    check_true(sim_logged("etc/show-boot-menu by blob is refused: it is set already"));
+    check_true(sim_logged("etc/show-boot-menu by command line is refused: it is set already"));
+}
+
 static const struct {
     const char *setting, *why;
 } bad[] = {

@@ -1,5 +1,6 @@
 ; What goes in front of Linux's 32-bit code: say on the debug port that the kernel is entered.
 ; START: how far behind the kernel's first byte this stands; it runs wherever that is loaded.
+; TEXT: what it says. HOLD: wait for a key then.
 ; In: ESI = boot_params (Documentation/arch/x86/boot.rst); there is no stack yet.
 
 bits 32
@@ -16,11 +17,17 @@ next:   mov     al, [ebx]
         inc     ebx
         cmp     al, 10
         jne     next
+%ifdef HOLD
+hold:   in      al, 0x64                ; the keyboard controller's status
+        test    al, 1
+        jz      hold
+        in      al, 0x60
+%endif
         lea     eax, [edi - (here - $$) - START]
         xor     ebx, ebx
         xor     edi, edi
         xor     ebp, ebp
         jmp     eax
 
-text:   db      "BENCH kernel", 10
+text:   db      TEXT, 10
         align   16

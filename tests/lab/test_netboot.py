@@ -1,0 +1,89 @@
+"""A guest without a disk boots through its PV network device, by iPXE's ROM (`make ipxe`).
+
+The ROM is on Xen's platform device, or in the blob (`make NET=1`). `make check-net` builds both.
+"""
+
+import os
+import pathlib
+import re
+
+import pytest
+
+from lab import BLOB, xl_disk
+from network import DATA, VIF, Network, linux_files, script, url
+from pristine import View
+from test_network import LOAD, linux_traces
+from trial import create, start
+
+pytestmark = pytest.mark.slow
+
+# What iPXE says, and then goes on to the next boot device.
+WHY = {"no DHCP server": "No configuration methods succeeded",
+       "dead HTTP server": "/script... Connection reset",
+       "no backend": "Could not open net0: Input/output error"}
+OUT = pathlib.Path(os.environ.get("NET_OUT") or BLOB.parent)
+
+
+def built(name):
+    """A file that `make ipxe` or `make NET=1` has built."""
+    path = OUT / name
+    if not path.exists():
+        pytest.skip(f"{path} is missing: `make check-net` builds it")
+    return path
+
+
+@pytest.fixture(name="ways", params=["platform device", "blob"])
+def ways_of_the_rom(request, lab, blob):
+    """The BIOS and the settings of a guest that has iPXE's ROM in one of two ways."""
+    if request.param == "blob":
+        return {"bios": built("bios-xenpv-net.bin")}
+    rom = lab.put("58530001.rom", built("58530001.rom").read_bytes())
+    return {"bios": blob, "device_model_args": ["-global", f"xen-platform.romfile={rom}"]}
+
+
+def test_guest_without_a_disk_boots_linux_by_dhcp_and_http(lab, ways):
+    network = Network(lab, {**linux_files(), "script": script(*LOAD)}, boot=url("script"))
+    guest = create(lab, [], vif=[VIF], boot="n", **ways)
+    before = View(guest)
+    start(guest)
+    assert linux_traces(guest, before) == []
+    assert network.requests() == ["/script", "/vmlinuz", "/initrd", "/data"]
+
+
+def test_script_of_the_network_runs_and_goes_on_to_the_disk(lab, ways, guest_disk):
+    network = Network(lab, {"script": script("exit")}, boot=url("script"))
+    disk = xl_disk(lab.attach(guest_disk("hello", mib=5)), "xvde")
+    guest = create(lab, [disk], vif=[VIF], boot="nc", **ways)
+    before = View(guest)
+    start(guest)
+    guest.wait_line("^HELLO dl=80", 240)
+    assert View(guest).traces(before) == []
+    assert network.requests() == ["/script"]
+
+
+@pytest.mark.parametrize("fault", ["no DHCP server", "dead HTTP server", "no backend"])
+def test_disk_boots_where_the_network_does_not(lab, ways, guest_disk, fault):
+    """boot="nc": iPXE says why, and SeaBIOS goes on to the disk."""
+    network = Network(lab, {"data": DATA}, boot=url("script"), http=False)
+    if fault == "no DHCP server":
+        lab.run("kill $(cat /run/dnsmasq.pid)")
+    disk = xl_disk(lab.attach(guest_disk("hello", mib=5)), "xvde")
+    guest = create(lab, [disk], vif=[VIF], boot="nc", **ways)
+    if fault == "no backend":
+        lab.run(f"xenstore-write /local/domain/{guest.domid}/device/vif/0/backend "
+                f"/local/domain/0/backend/vif/{guest.domid}/9")
+    start(guest)
+    guest.wait_line("^Booting from ROM")
+    guest.wait_line(re.escape(WHY[fault]), 240)
+    guest.wait_line("^HELLO dl=80", 240)
+    guest.wait_line("^TEST PASS hello")
+    assert ("DHCPACK" in network.log()) == (fault == "dead HTTP server")
+
+
+def test_disk_comes_first_where_nobody_asks_for_the_network(lab, ways, guest_disk):
+    network = Network(lab, {})
+    guest = create(lab, [xl_disk(lab.attach(guest_disk("hello", mib=5)), "xvde")], vif=[VIF],
+                   boot="c", **ways)
+    start(guest)
+    guest.wait_line("^TEST PASS hello")
+    assert "DHCPDISCOVER" not in network.log()
