@@ -31,6 +31,10 @@ BOUNDED = {
         "each round advances, or leaves",
     ("blkfront.c", "read_disk", "while (todo->count)"):
         "each round advances, leaves, or has filled the chunk that the next one finds",
+    ("blkfront.c", "remember_write", "while (disk->area_shift < least)"):
+        "each round adds to area_shift",
+    ("blkfront.c", "remember_write", "while (!is_written(disk, sector))"):
+        "each round makes room for the sector's area up to AREA_SHIFT_MAX, adds it, or leaves",
     ("blkprobe.c", "xenblk_backend_kind", "for (; *path; path++)"):
         "to the end of a copy of the path",
     ("blkprobe.c", "list_disks", "for (; len > 0 && names < end; names += strlen(names) + 1)"):
