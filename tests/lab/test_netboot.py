@@ -61,6 +61,17 @@ def test_script_of_the_network_runs_and_goes_on_to_the_disk(lab, ways, guest_dis
     assert network.requests() == ["/script"]
 
 
+def test_guest_without_a_disk_boots_an_image_by_sanboot_over_http(lab, ways, guest_disk):
+    """The image is drive 80 then. It has more than 8 MB: iPXE gives a smaller one no cylinder."""
+    network = Network(lab, {"disk": guest_disk("hello", mib=16), "script": script(
+        f"sanboot {url('disk')}")}, boot=url("script"))
+    guest = create(lab, [], vif=[VIF], boot="n", **ways)
+    start(guest)
+    guest.wait_line("^HELLO dl=80", 120)
+    guest.wait_line("^TEST PASS hello")
+    assert set(network.requests()) == {"/script", "/disk"}
+
+
 @pytest.mark.parametrize("fault", ["no DHCP server", "dead HTTP server", "no backend"])
 def test_disk_boots_where_the_network_does_not(lab, ways, guest_disk, fault):
     """boot="nc": iPXE says why, and SeaBIOS goes on to the disk."""
