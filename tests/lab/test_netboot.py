@@ -6,6 +6,8 @@ The ROM is on Xen's platform device, or in the blob (`make NET=1`). `make check-
 import os
 import pathlib
 import re
+import struct
+import subprocess
 
 import pytest
 
@@ -13,6 +15,7 @@ from lab import BLOB, xl_disk
 from network import DATA, VIF, Network, linux_files, script, url
 from pristine import View
 from test_network import LOAD, linux_traces
+from test_settings import PROJECT, by_smbios
 from trial import create, start
 
 pytestmark = pytest.mark.slow
@@ -72,6 +75,33 @@ def test_guest_without_a_disk_boots_an_image_by_sanboot_over_http(lab, ways, gue
     assert set(network.requests()) == {"/script", "/disk"}
 
 
+def test_script_of_the_oem_strings_has_precedence(lab, ways, guest_disk):
+    """The string behind "ipxe" names it, wherever that is among those of others."""
+    network = Network(lab, {"mine": script("exit"), "script": script("shell")},
+                      boot=url("script"))
+    disk = xl_disk(lab.attach(guest_disk("hello", mib=5)), "xvde")
+    guest = create(lab, [disk], vif=[VIF], boot="nc", **ways, **by_smbios(
+        lab, "io.systemd.credential:a=b", "seabios:etc/show-boot-menu=0", "ipxe", url("mine"),
+        "ipxe.org"))
+    before = View(guest)
+    guest.unpause()
+    guest.wait_line("^HELLO dl=80", 240)
+    assert View(guest).traces(before) == []
+    assert network.requests() == ["/mine"]
+
+
+@pytest.mark.parametrize("strings, why", [
+    (["ipxe", url("missing")], r"http://192\.0\.2\.1/missing\.\.\. Not found"),
+    (["ipxe"], 'No script is named behind the OEM string "ipxe"')])
+def test_disk_boots_where_there_is_no_such_script(lab, ways, guest_disk, strings, why):
+    Network(lab, {"script": script("shell")}, boot=url("script"))
+    disk = xl_disk(lab.attach(guest_disk("hello", mib=5)), "xvde")
+    guest = create(lab, [disk], vif=[VIF], boot="nc", **ways, **by_smbios(lab, *strings))
+    start(guest)
+    guest.wait_line(why, 240)
+    guest.wait_line("^HELLO dl=80", 240)
+
+
 @pytest.mark.parametrize("fault", ["no DHCP server", "dead HTTP server", "no backend"])
 def test_disk_boots_where_the_network_does_not(lab, ways, guest_disk, fault):
     """boot="nc": iPXE says why, and SeaBIOS goes on to the disk."""
@@ -89,6 +119,39 @@ def test_disk_boots_where_the_network_does_not(lab, ways, guest_disk, fault):
     guest.wait_line("^HELLO dl=80", 240)
     guest.wait_line("^TEST PASS hello")
     assert ("DHCPACK" in network.log()) == (fault == "dead HTTP server")
+
+
+def wrong_checksum(blob):
+    """A byte of the ROM is another one; the file of the blob is as it should be."""
+    rom = bytearray(built("58530001.rom").read_bytes())
+    rom[len(rom) // 2] ^= 1
+    file = blob.with_name("rom")
+    file.write_bytes(rom)
+    subprocess.run([PROJECT / "scripts/blob-files", "add", blob, f"pci5853,0001.rom={file}"],
+                   check=True)
+
+
+def overlap(blob):
+    """The file of the ROM goes on to where the BIOS is, by its header."""
+    content = bytearray(blob.read_bytes())
+    struct.pack_into("<I", content, 8, len(content))
+    blob.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage, why", [
+    (wrong_checksum, "Found option rom with bad checksum: "),
+    (overlap, "xen: a file of the blob is damaged, it and those behind it are ignored")])
+def test_damaged_rom_of_the_blob_is_left_out(lab, guest_disk, tmp_path, damage, why):
+    network = Network(lab, {}, boot=url("script"))
+    blob = tmp_path / "damaged.bin"
+    blob.write_bytes(built("bios-xenpv-net.bin").read_bytes())
+    damage(blob)
+    disk = xl_disk(lab.attach(guest_disk("hello", mib=5)), "xvde")
+    guest = create(lab, [disk], blob, vif=[VIF], boot="nc")
+    start(guest)
+    guest.wait_line("^TEST PASS hello")
+    assert [line for line in guest.lines() if re.match(why, line)]
+    assert "DHCPDISCOVER" not in network.log()
 
 
 def test_disk_comes_first_where_nobody_asks_for_the_network(lab, ways, guest_disk):
