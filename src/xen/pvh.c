@@ -12,9 +12,13 @@
 #include "pvh/info.h" // struct xenpvh_info
 #include "romfile.h" // romfile_add
 #include "settings.h" // xensettings_from_cmdline
+#include "std/optionrom.h" // struct rom_header
 #include "string.h" // memcpy
 #include "util.h" // tsctimer_setfreq
 #include "xenpv.h" // xenpvh_setup
+
+// The file of the domain's module, an option ROM.
+#define MODULE_ROM "genroms/module.rom"
 
 // A file in memory.
 struct memfile_s {
@@ -32,7 +36,7 @@ memfile_copy(struct romfile_s *file, void *dest, u32 maxlen)
     return file->size;
 }
 
-// Make a file of `size` bytes at `data`, which will be overwritten soon.
+// Make a file of `size` bytes at `data`, which may be overwritten soon.
 static void
 memfile_add(const char *name, const void *data, u32 size)
 {
@@ -51,6 +55,24 @@ memfile_add(const char *name, const void *data, u32 size)
     romfile_add(&mem->file);
 }
 
+// Make an option ROM of the module that the toolstack has given (ramdisk=), which lies
+// behind the first MiB.
+static void
+module_add(u64 addr, u64 size)
+{
+    if (!addr && !size)
+        return;
+    struct rom_header *rom = (void*)(u32)addr;
+    if (addr < BUILD_BIOS_ADDR + BUILD_BIOS_SIZE || addr >> 32 || size >> 32
+        || addr + size > (1ULL << 32) || size < sizeof(*rom)
+        || rom->signature != OPTION_ROM_SIGNATURE || rom->size * 512 > size) {
+        dprintf(1, "xen: the module of the domain (ramdisk=) is no option ROM,"
+                " and ignored\n");
+        return;
+    }
+    memfile_add(MODULE_ROM, rom, rom->size * 512);
+}
+
 void
 xenpvh_setup(void)
 {
@@ -63,6 +85,7 @@ xenpvh_setup(void)
     e820_add(XEN_GUEST_WINDOW, XEN_MAPPED_PAGES * PAGE_SIZE, E820_RESERVED);
     // int10: the memory at B8000 is plain RAM
     memfile_add("vgaroms/vgabios.bin", (void*)info->vgabios, info->vgabios_size);
+    module_add(info->module, info->module_size);
     xensettings_from_cmdline((void*)info->cmdline);
     // a reset each minute would do nobody any good
     if (!romfile_find("etc/boot-fail-wait"))

@@ -328,7 +328,8 @@ xensettings_boot_prio(const char *name)
 }
 
 // The place of a network device's ROM: vif0, vif1, ... are the emulated network
-// devices in their order, and all of them the ROM of Xen's platform device.
+// devices in their order, and all of them the ROM of Xen's platform device, or that of
+// a PVH guest.
 int
 xen_rom_prio(const char *path, struct pci_device *pci)
 {
@@ -336,7 +337,7 @@ xen_rom_prio(const char *path, struct pci_device *pci)
     int prio = bootprio_find_name(path);
     if (prio >= 0)
         return prio;
-    if (pci->class == PCI_CLASS_NETWORK_ETHERNET) {
+    if (pci && pci->class == PCI_CLASS_NETWORK_ETHERNET) {
         struct pci_device *before;
         name[3] = '0';
         foreachpci(before) {
@@ -344,7 +345,7 @@ xen_rom_prio(const char *path, struct pci_device *pci)
                 break;
             name[3] += before->class == pci->class;
         }
-    } else if (pci->vendor != PCI_VENDOR_ID_XENSOURCE)
+    } else if (pci && pci->vendor != PCI_VENDOR_ID_XENSOURCE)
         return -1;
     return xensettings_boot_prio(name);
 }

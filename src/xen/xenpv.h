@@ -23,7 +23,7 @@ struct pci_device;
 void xen_settings_setup(void);
 
 // The place in the boot order (from 1) of the ROM of a PCI device, whose path is
-// `path`. Returns -1 if it has none.
+// `path`; no device: of the module of a PVH guest. Returns -1 if it has none.
 int xen_rom_prio(const char *path, struct pci_device *pci);
 
 // setup.c
@@ -165,6 +165,9 @@ void xentick_nokey(void);
 void xentick_13(void);
 int xentick_15(struct bregs *regs);
 int xendate_1a(struct bregs *regs);
+
+// pci.c: answer a call of int1a AH=B1
+void xenpci_b1(struct bregs *regs);
 
 // terminal.c: the PV console, through sercon
 

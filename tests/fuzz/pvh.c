@@ -52,6 +52,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     start->memmap_paddr = place(start->memmap_paddr);
     start->cmdline_paddr = place(start->cmdline_paddr);
     start->rsdp_paddr = place(start->rsdp_paddr);
+    start->modlist_paddr = place(start->modlist_paddr);
 
     int ret = start_make(&out.low, (uintptr_t)start, &note);
     for (i = 0; i < sizeof(out.before); i++)

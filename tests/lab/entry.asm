@@ -7,6 +7,9 @@ bits 32
 
 SCRATCH         equ 0x1e4               ; boot_params.scratch: 4 bytes that a kernel may use
 
+HEAD            equ 0x41a               ; the BIOS's keyboard buffer
+TAIL            equ 0x41c
+
         cli
         lea     esp, [esi + SCRATCH + 4]
         call    here
@@ -18,10 +21,16 @@ next:   mov     al, [ebx]
         cmp     al, 10
         jne     next
 %ifdef HOLD
-hold:   in      al, 0x64                ; the keyboard controller's status
+hold:   mov     ax, [HEAD]              ; a PVH guest has only the BIOS's buffer
+        cmp     ax, [TAIL]
+        jne     go
+        in      al, 0x64                ; the keyboard controller's status
+        cmp     al, 0xff
+        je      hold
         test    al, 1
         jz      hold
         in      al, 0x60
+go:
 %endif
         lea     eax, [edi - (here - $$) - START]
         xor     ebx, ebx

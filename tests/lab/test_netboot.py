@@ -1,6 +1,7 @@
 """A guest without a disk boots through its PV network device, by iPXE's ROM (`make ipxe`).
 
-The ROM is on Xen's platform device, or in the blob (`make NET=1`). `make check-net` builds both.
+The ROM is on Xen's platform device, in the blob (`make NET=1`), or the module of a PVH guest.
+`make check-net` builds all.
 """
 
 import os
@@ -35,18 +36,33 @@ def built(name):
     return path
 
 
-@pytest.fixture(name="ways", params=["platform device", "blob"])
+NAMES = {"n": "vif0", "c": "xvde"}     # of xl.cfg's boot devices, in a bootorder
+
+
+@pytest.fixture(name="ways", params=["platform device", "blob", "PVH"])
 def ways_of_the_rom(request, lab, blob):
-    """The BIOS and the settings of a guest that has iPXE's ROM in one of two ways."""
-    if request.param == "blob":
-        return {"bios": built("bios-xenpv-net.bin")}
+    """The firmware and settings of a guest that has iPXE's ROM in one of the ways, and boots so."""
     rom = lab.put("58530001.rom", built("58530001.rom").read_bytes())
-    return {"bios": blob, "device_model_args": ["-global", f"xen-platform.romfile={rom}"]}
+
+    def settings(boot):
+        if request.param == "blob":
+            return {"bios": built("bios-xenpv-net.bin"), "boot": boot}
+        if request.param == "PVH":
+            order = ",".join(NAMES[device] for device in boot)
+            return {"bios": built("seabios-xenpvh.elf"), "ramdisk": rom,
+                    "extra": f"seabios:bootorder={order}"}
+        return {"bios": blob, "boot": boot,
+                "device_model_args": ["-global", f"xen-platform.romfile={rom}"]}
+    return settings
+
+
+# A PVH guest has no OEM strings.
+HVM = pytest.mark.parametrize("ways", ["platform device", "blob"], indirect=True)
 
 
 def test_guest_without_a_disk_boots_linux_by_dhcp_and_http(lab, ways):
     network = Network(lab, {**linux_files(), "script": script(*LOAD)}, boot=url("script"))
-    guest = create(lab, [], vif=[VIF], boot="n", **ways)
+    guest = create(lab, [], vif=[VIF], **ways("n"))
     before = View(guest)
     start(guest)
     assert linux_traces(guest, before) == []
@@ -56,7 +72,7 @@ def test_guest_without_a_disk_boots_linux_by_dhcp_and_http(lab, ways):
 def test_script_of_the_network_runs_and_goes_on_to_the_disk(lab, ways, guest_disk):
     network = Network(lab, {"script": script("exit")}, boot=url("script"))
     disk = xl_disk(lab.attach(guest_disk("hello", mib=5)), "xvde")
-    guest = create(lab, [disk], vif=[VIF], boot="nc", **ways)
+    guest = create(lab, [disk], vif=[VIF], **ways("nc"))
     before = View(guest)
     start(guest)
     guest.wait_line("^HELLO dl=80", 240)
@@ -68,19 +84,20 @@ def test_guest_without_a_disk_boots_an_image_by_sanboot_over_http(lab, ways, gue
     """The image is drive 80 then. It has more than 8 MB: iPXE gives a smaller one no cylinder."""
     network = Network(lab, {"disk": guest_disk("hello", mib=16), "script": script(
         f"sanboot {url('disk')}")}, boot=url("script"))
-    guest = create(lab, [], vif=[VIF], boot="n", **ways)
+    guest = create(lab, [], vif=[VIF], **ways("n"))
     start(guest)
     guest.wait_line("^HELLO dl=80", 120)
     guest.wait_line("^TEST PASS hello")
     assert set(network.requests()) == {"/script", "/disk"}
 
 
+@HVM
 def test_script_of_the_oem_strings_has_precedence(lab, ways, guest_disk):
     """The string behind "ipxe" names it, wherever that is among those of others."""
     network = Network(lab, {"mine": script("exit"), "script": script("shell")},
                       boot=url("script"))
     disk = xl_disk(lab.attach(guest_disk("hello", mib=5)), "xvde")
-    guest = create(lab, [disk], vif=[VIF], boot="nc", **ways, **by_smbios(
+    guest = create(lab, [disk], vif=[VIF], **ways("nc"), **by_smbios(
         lab, "io.systemd.credential:a=b", "seabios:etc/show-boot-menu=0", "ipxe", url("mine"),
         "ipxe.org"))
     before = View(guest)
@@ -90,13 +107,14 @@ def test_script_of_the_oem_strings_has_precedence(lab, ways, guest_disk):
     assert network.requests() == ["/mine"]
 
 
+@HVM
 @pytest.mark.parametrize("strings, why", [
     (["ipxe", url("missing")], r"http://192\.0\.2\.1/missing\.\.\. Not found"),
     (["ipxe"], 'No script is named behind the OEM string "ipxe"')])
 def test_disk_boots_where_there_is_no_such_script(lab, ways, guest_disk, strings, why):
     Network(lab, {"script": script("shell")}, boot=url("script"))
     disk = xl_disk(lab.attach(guest_disk("hello", mib=5)), "xvde")
-    guest = create(lab, [disk], vif=[VIF], boot="nc", **ways, **by_smbios(lab, *strings))
+    guest = create(lab, [disk], vif=[VIF], **ways("nc"), **by_smbios(lab, *strings))
     start(guest)
     guest.wait_line(why, 240)
     guest.wait_line("^HELLO dl=80", 240)
@@ -109,7 +127,7 @@ def test_disk_boots_where_the_network_does_not(lab, ways, guest_disk, fault):
     if fault == "no DHCP server":
         lab.run("kill $(cat /run/dnsmasq.pid)")
     disk = xl_disk(lab.attach(guest_disk("hello", mib=5)), "xvde")
-    guest = create(lab, [disk], vif=[VIF], boot="nc", **ways)
+    guest = create(lab, [disk], vif=[VIF], **ways("nc"))
     if fault == "no backend":
         lab.run(f"xenstore-write /local/domain/{guest.domid}/device/vif/0/backend "
                 f"/local/domain/0/backend/vif/{guest.domid}/9")
@@ -157,7 +175,7 @@ def test_damaged_rom_of_the_blob_is_left_out(lab, guest_disk, tmp_path, damage, 
 def test_disk_comes_first_where_nobody_asks_for_the_network(lab, ways, guest_disk):
     network = Network(lab, {})
     guest = create(lab, [xl_disk(lab.attach(guest_disk("hello", mib=5)), "xvde")], vif=[VIF],
-                   boot="c", **ways)
+                   **ways("c"))
     start(guest)
     guest.wait_line("^TEST PASS hello")
     assert "DHCPDISCOVER" not in network.log()

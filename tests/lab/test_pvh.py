@@ -72,6 +72,12 @@ def test_int13_does_what_a_caller_may_expect(run_program):
     assert pattern.verify(guest.image, pattern.writes(lines)) == []
 
 
+def test_pci_bios_has_one_device(run_program):
+    guest = run_program("pci")
+    start(guest)
+    assert ending(guest)[-1] == "TEST PASS pci", failures(guest)
+
+
 def traces_of_a_wait(guest, before):
     """What a guest that waits in the BIOS has left: each second it asks xenstore for a moment what
     dom0 wants, and a look into that is not the one that counts."""
@@ -222,6 +228,14 @@ def test_long_command_line_is_cut_with_a_line(lab, pvh):
     guest = create(lab, [], pvh, memory=64, cmdline="x" * 5000)
     start(guest)
     assert guest.lines()[0] == "pvh: the command line is cut after 4095 bytes"
+
+
+def test_module_that_is_no_rom_is_ignored_with_a_line(lab, run_program):
+    module = lab.put("module", bytes(4096))
+    guest = run_program("hello", ramdisk=module)
+    start(guest)
+    assert ending(guest)[-1] == "TEST PASS hello"
+    assert "xen: the module of the domain (ramdisk=) is no option ROM, and ignored" in guest.lines()
 
 
 # What dom0 asks for

@@ -189,6 +189,38 @@ TEST(pvh_rsdp_out_of_reach_is_refused)
     check_refused("the RSDP is out of reach");
 }
 
+TEST(pvh_first_module_is_named)
+{
+    static struct hvm_modlist_entry list[2] = {{ 0x200000, 74752 }, { 1, 2 }};
+    const char *note;
+    check_equal(make(&note), 0);
+    check_equal(low.info.module, 0);
+    check_equal(low.info.module_size, 0);
+    start.nr_modules = 2;
+    start.modlist_paddr = (uintptr_t)list;
+    check_equal(make(&note), 0);
+    check_equal(low.info.module, 0x200000);
+    check_equal(low.info.module_size, 74752);
+}
+
+TEST(pvh_module_that_nobody_can_read_is_nowhere)
+{
+    static const uint64_t places[] = { 0, 1ULL << 32, 0xfffffff0 };
+    const char *note;
+    uint32_t i;
+    start.nr_modules = 1;
+    for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        start.modlist_paddr = places[i];
+        check_equal(make(&note), 0);
+        check_true(!note);
+        check_equal(low.info.module, 0);
+        check_equal(low.info.module_size, ~0ULL);
+    }
+    start.modlist_paddr = (uintptr_t)&low;
+    check_equal(make(&note), 0);
+    check_equal(low.info.module_size, ~0ULL);
+}
+
 TEST(pvh_long_command_line_is_cut_with_a_remark)
 {
     const char *note;

@@ -16,6 +16,7 @@ struct xenpvh_info {
     unsigned int e820, e820_nr;
     unsigned int cmdline;       // the command line, with a NUL behind it
     unsigned int vgabios, vgabios_size;         // an option ROM for int10
+    unsigned long long module, module_size;     // the first one (ramdisk=); 0, 0: none
 } __attribute__((packed));
 
 #define XENPVH_INFO_ADDR  0x1000

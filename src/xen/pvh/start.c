@@ -13,7 +13,7 @@
 // The RSDP of ACPI 2.0 and later.
 #define RSDP_SIZE 36
 
-_Static_assert(sizeof(struct xenpvh_info) == 44, "packing");
+_Static_assert(sizeof(struct xenpvh_info) == 60, "packing");
 _Static_assert(sizeof(struct start_e820) == 20, "packing");
 
 // Say whether `size` bytes at `addr` can be read: below 4 GiB, and not where we
@@ -76,6 +76,20 @@ copy_cmdline(struct start_low *low, uint64_t addr)
     return from[i] ? "the command line is cut after 4095 bytes" : NULL;
 }
 
+// Copy where the first module is; if that cannot be read, it is nowhere.
+static void
+copy_module(struct start_low *low, const struct hvm_start_info *start)
+{
+    const struct hvm_modlist_entry *list = (void*)(uintptr_t)start->modlist_paddr;
+    if (!start->nr_modules)
+        return;
+    low->info.module_size = -1;
+    if (!readable(low, start->modlist_paddr, sizeof(*list)))
+        return;
+    low->info.module = list->paddr;
+    low->info.module_size = list->size;
+}
+
 int
 start_make(struct start_low *low, unsigned int addr, const char **note)
 {
@@ -101,6 +115,7 @@ start_make(struct start_low *low, unsigned int addr, const char **note)
     low->tables[0] = start->rsdp_paddr;
     low->info.tables = (uint32_t)(uintptr_t)low->tables;
     low->info.tables_nr = !!start->rsdp_paddr; // none with acpi=0
+    copy_module(low, start);
     *note = copy_cmdline(low, start->cmdline_paddr);
     return 0;
 }
