@@ -17,6 +17,14 @@ static const struct { const char *name; u32 reason; } shutdowns[] = {
     { "reboot", SHUTDOWN_reboot }, { "suspend", SHUTDOWN_suspend },
 };
 
+// Say whether shared_info is where we have mapped it: memory that is not there reads as
+// all ones.
+static int
+can_see_info(void)
+{
+    return ~xen_read_once(xen_info->vcpu_info[0].time.tsc_to_system_mul) != 0;
+}
+
 // Take a request out of the store. Returns SHUTDOWN_*, or -1.
 static int
 take_request(void)
@@ -33,12 +41,19 @@ take_request(void)
     return -1;
 }
 
+void
+xen_control_again(void)
+{
+    ASSERT32FLAT();
+    if (CONFIG_XEN_PVH && xen_session_is_possible() && !can_see_info())
+        xen_platform_map_page(XENMAPSPACE_shared_info, xen_info);
+}
+
 u32 VISIBLE32FLAT
 xen_control32(u32 unused)
 {
     // a program that has mapped shared_info for itself answers for itself
-    if (!CONFIG_XEN_PVH || !xen_session_is_possible()
-        || !~xen_read_once(xen_info->vcpu_info[0].time.tsc_to_system_mul))
+    if (!CONFIG_XEN_PVH || !xen_session_is_possible() || !can_see_info())
         return 0;
     if (xenstore_open())
         return 0;

@@ -52,6 +52,8 @@ xen_handover(void)
     xentick_handover();
     if (GET_LOW(XenAttached))
         close_disks();
+    if (!MODESEGMENT)
+        xen_control_again();
 }
 
 void

@@ -1,11 +1,12 @@
 // The PCI BIOS of a PVH guest (int1a AH=B1, "PCI BIOS Specification" 2.1): one device,
 // the Xen platform device. No PVH guest has it, nor any other; but by it iPXE finds the
-// hypervisor and the PV network devices. All that it takes of the device is a range of
-// addresses without memory, where it maps Xen's pages. Linux looks for PCI devices by
-// ports, and finds none.
+// hypervisor and the PV network devices, so it is there if the domain has iPXE's ROM. All
+// that iPXE takes of it is a range of addresses without memory, where it maps Xen's pages.
+// Linux looks for PCI devices by ports, and finds none.
 //
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
+#include "biosvar.h" // GET_GLOBAL
 #include "bregs.h" // struct bregs
 #include "config.h" // CONFIG_XEN_PVH
 #include "hw/pci_regs.h" // PCI_COMMAND
@@ -29,7 +30,7 @@ _Static_assert((XEN_GUEST_WINDOW & -XEN_GUEST_WINDOW) == 1 << 20, "size of BAR 1
 static u32
 config_read(u16 bdf, u8 reg)
 {
-    if (bdf != DEVICE)
+    if (bdf != DEVICE || !GET_GLOBAL(XenPciIsThere))
         return -1;
     switch (reg & ~3) {
     case PCI_VENDOR_ID: return ID;
@@ -54,7 +55,7 @@ installation_check(struct bregs *regs)
 static void
 find(struct bregs *regs, int found)
 {
-    if (!found || regs->si) {
+    if (!found || regs->si || !GET_GLOBAL(XenPciIsThere)) {
         set_code_invalid(regs, RET_NOT_FOUND);
         return;
     }
@@ -67,8 +68,6 @@ xenpci_b1(struct bregs *regs)
 {
     if (!CONFIG_XEN_PVH)
         return;
-    // who looks for devices measures time by the BIOS's ticks
-    xentick_may_sleep();
     u32 value = config_read(regs->bx, regs->di);
     switch (regs->al) {
     case 0x01: installation_check(regs); return;
@@ -81,5 +80,4 @@ xenpci_b1(struct bregs *regs)
     default: set_code_invalid(regs, RET_UNSUPPORTED); return;
     }
     set_code_success(regs);
-    return;
 }

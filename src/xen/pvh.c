@@ -17,6 +17,8 @@
 #include "util.h" // tsctimer_setfreq
 #include "xenpv.h" // xenpvh_setup
 
+u8 XenPciIsThere VARFSEG;
+
 // The file of the domain's module, an option ROM.
 #define MODULE_ROM "genroms/module.rom"
 
@@ -55,8 +57,8 @@ memfile_add(const char *name, const void *data, u32 size)
     romfile_add(&mem->file);
 }
 
-// Make an option ROM of the module that the toolstack has given (ramdisk=), which lies
-// behind the first MiB.
+// Make an option ROM of the module that the toolstack has given (ramdisk=): libxl puts
+// it behind the first MiB, far from the end of memory, where ours is allocated.
 static void
 module_add(u64 addr, u64 size)
 {
@@ -65,12 +67,14 @@ module_add(u64 addr, u64 size)
     struct rom_header *rom = (void*)(u32)addr;
     if (addr < BUILD_BIOS_ADDR + BUILD_BIOS_SIZE || addr >> 32 || size >> 32
         || addr + size > (1ULL << 32) || size < sizeof(*rom)
-        || rom->signature != OPTION_ROM_SIGNATURE || rom->size * 512 > size) {
+        || rom->signature != OPTION_ROM_SIGNATURE || !rom->size
+        || rom->size * 512 > size) {
         dprintf(1, "xen: the module of the domain (ramdisk=) is no option ROM,"
                 " and ignored\n");
         return;
     }
     memfile_add(MODULE_ROM, rom, rom->size * 512);
+    XenPciIsThere = 1;
 }
 
 void

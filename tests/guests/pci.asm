@@ -1,5 +1,5 @@
 ; pci: the PCI BIOS (int1a AH=B1) of a PVH guest: one device, the Xen platform device at 00:00.0,
-; whose registers nobody can write. Needs Xen, in PVH.
+; whose registers nobody can write, or none if the header's label is `none`. Needs Xen, in PVH.
 
 %include "common.inc"
 
@@ -24,6 +24,11 @@ main:   xor     esi, esi
         and     ecx, 0xff
         expect  "B101 last bus", 0, ecx
 
+        movzx   edi, di
+        expect  "B101 EDI", 0, edi
+        cmp     dword [hdr_label], "none"
+        je      none
+
         mov     bx, 0xffff
         mov     edx, 0x5853
         pci     "B102", 0xb102, 1, 0
@@ -46,6 +51,8 @@ main:   xor     esi, esi
         inc     di
         pci     "B108", 0xb108, 0, 0
         expect  "B108 CL", 0x58, ecx
+        pci     "B109 at an odd place", 0xb109, 0, 0
+        expect  "B109 CX at an odd place", 0x5853, ecx
         inc     di
         pci     "B109 of the device", 0xb109, 0, 0
         expect  "B109 CX of the device", 1, ecx
@@ -58,7 +65,16 @@ main:   xor     esi, esi
         expect  "B10A ECX of nothing", 0xffffffff, ecx
         xor     bx, bx
         pci     "B10E", 0xb10e, 0, 0x81
-        finish  "pci"
+        jmp     end
+
+none:   mov     edx, 0x5853
+        pci     "B102 of none", 0xb102, 1, 0x86
+        pci     "B103 of none", 0xb103, 0xff8000, 0x86
+        xor     bx, bx
+        xor     edi, edi
+        pci     "B10A of none", 0xb10a, 0, 0
+        expect  "B10A ECX of none", 0xffffffff, ecx
+end:    finish  "pci"
 
 ; Keep AH and the carry; all registers stay.
 keep:   pushf

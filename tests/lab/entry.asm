@@ -21,15 +21,16 @@ next:   mov     al, [ebx]
         cmp     al, 10
         jne     next
 %ifdef HOLD
-hold:   mov     ax, [HEAD]              ; a PVH guest has only the BIOS's buffer
-        cmp     ax, [TAIL]
-        jne     go
-        in      al, 0x64                ; the keyboard controller's status
+hold:   in      al, 0x64                ; the keyboard controller's status
         cmp     al, 0xff
-        je      hold
+        je      buffer
         test    al, 1
         jz      hold
         in      al, 0x60
+        jmp     go
+buffer: mov     ax, [HEAD]              ; a PVH guest has only this
+        cmp     ax, [TAIL]
+        je      buffer
 go:
 %endif
         lea     eax, [edi - (here - $$) - START]

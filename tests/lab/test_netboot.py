@@ -16,6 +16,7 @@ from lab import BLOB, xl_disk
 from network import DATA, VIF, Network, linux_files, script, url
 from pristine import View
 from test_network import LOAD, linux_traces
+from test_pvh import apic, reason
 from test_settings import PROJECT, by_smbios
 from trial import create, start
 
@@ -63,14 +64,16 @@ HVM = pytest.mark.parametrize("ways", ["platform device", "blob"], indirect=True
 def test_guest_without_a_disk_boots_linux_by_dhcp_and_http(lab, ways):
     network = Network(lab, {**linux_files(), "script": script(*LOAD)}, boot=url("script"))
     guest = create(lab, [], vif=[VIF], **ways("n"))
-    before = View(guest)
+    before, new = View(guest), apic(guest)
     start(guest)
-    assert linux_traces(guest, before) == []
+    assert linux_traces(guest, before, lambda: not guest.pvh or apic(guest) == new) == []
     assert network.requests() == ["/script", "/vmlinuz", "/initrd", "/data"]
 
 
 def test_script_of_the_network_runs_and_goes_on_to_the_disk(lab, ways, guest_disk):
-    network = Network(lab, {"script": script("exit")}, boot=url("script"))
+    # what takes time, once a file is loaded: DHCP, and a server that is not there
+    network = Network(lab, {"script": script("dhcp", "chain http://192.0.2.250/ || exit")},
+                      boot=url("script"))
     disk = xl_disk(lab.attach(guest_disk("hello", mib=5)), "xvde")
     guest = create(lab, [disk], vif=[VIF], **ways("nc"))
     before = View(guest)
@@ -89,6 +92,17 @@ def test_guest_without_a_disk_boots_an_image_by_sanboot_over_http(lab, ways, gue
     guest.wait_line("^HELLO dl=80", 120)
     guest.wait_line("^TEST PASS hello")
     assert set(network.requests()) == {"/script", "/disk"}
+
+
+def test_dom0_is_answered_when_ipxe_has_ended(lab):
+    """There is no disk: nothing but iPXE has used Xen since POST."""
+    Network(lab, {"script": script("exit")}, boot=url("script"))
+    guest = create(lab, [], built("seabios-xenpvh.elf"), vif=[VIF], ramdisk=lab.put(
+        "58530001.rom", built("58530001.rom").read_bytes()), on_poweroff="preserve")
+    start(guest)
+    guest.wait_line("^No bootable device", 120)
+    lab.run(f"xl shutdown {guest.domid}")
+    assert reason(guest) == 0
 
 
 @HVM

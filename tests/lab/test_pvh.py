@@ -9,6 +9,7 @@ import pytest
 import pattern
 from lab import HERE, Lab, xl_disk
 from pristine import View
+from test_settings import network_rom
 from trial import create, ending, start
 
 sys.path.append(str(HERE.parent / "build"))
@@ -72,8 +73,12 @@ def test_int13_does_what_a_caller_may_expect(run_program):
     assert pattern.verify(guest.image, pattern.writes(lines)) == []
 
 
-def test_pci_bios_has_one_device(run_program):
-    guest = run_program("pci")
+@pytest.mark.parametrize("label", ["device", "none"])
+def test_pci_bios_has_a_device_for_the_rom_of_a_module(lab, run_program, programs, label):
+    settings = {}
+    if label == "device":
+        settings["ramdisk"] = network_rom(lab, programs, 0x5853, 1, 0)
+    guest = run_program("pci", label=label, **settings)
     start(guest)
     assert ending(guest)[-1] == "TEST PASS pci", failures(guest)
 
