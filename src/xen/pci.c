@@ -10,6 +10,7 @@
 #include "bregs.h" // struct bregs
 #include "config.h" // CONFIG_XEN_PVH
 #include "hw/pci_regs.h" // PCI_COMMAND
+#include "output.h" // set_code_invalid
 #include "platform.h" // PCI_VENDOR_ID_XENSOURCE
 #include "types.h" // u32
 #include "xenpv.h" // xenpci_b1
