@@ -157,7 +157,8 @@ int xentick_may_sleep(void);
 void xentick_control(void);
 u32 xen_control32(u32 unused);
 
-// The program that was booted has ended; it may have taken shared_info away.
+// The program that was booted has ended; it may have taken shared_info away. In 32-bit
+// flat code.
 void xen_control_again(void);
 
 // A program has asked for a key in vain.
@@ -169,7 +170,8 @@ void xentick_13(void);
 int xentick_15(struct bregs *regs);
 int xendate_1a(struct bregs *regs);
 
-// pci.c: answer a call of int1a AH=B1; the device that it tells of is there.
+// pci.c: answer a call of int1a AH=B1, in 16-bit code; in pvh.c, whether the device that
+// it tells of is there.
 void xenpci_b1(struct bregs *regs);
 extern u8 XenPciIsThere;
 
