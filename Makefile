@@ -70,7 +70,7 @@ all: $(if $(NET),$(NETBLOB),$(BLOB) $(PVH))
 
 .PHONY: all ipxe run shell bench matrix check check-host check-build check-guests \
     check-lab check-releases check-slow check-net check-pvh check-series check-fresh \
-    pictures pvh-boots model coverage mutate fuzz install deb clean FORCE
+    pictures pvh-boots destroys model coverage mutate fuzz install deb clean FORCE
 .DELETE_ON_ERROR:
 
 
@@ -228,6 +228,11 @@ check-slow: $(BLOB) $(PVH) | packages-lab
 BOOTS = 300
 pvh-boots: $(PVH) | packages-lab
 	@tests/lab/pvh_boots.py $(BOOTS)
+
+# DESTROYS guests that write are destroyed at random moments: what int13 reported is in the image
+DESTROYS = 200
+destroys: $(BLOB) $(PVH) | packages-lab
+	@tests/lab/writes.py $(DESTROYS)
 
 # The series of patches: on all releases of SEABIOS=tree of git, too; the layer boots after each one
 check-series: $(BLOB) | packages-build packages-lab

@@ -170,6 +170,26 @@ read_part(struct xendisk_s *disk, struct transfer_s *todo)
     return 0;
 }
 
+// Say whether a partition table seems to count in sectors of 4096 bytes, as the OS has
+// made it that saw the disk with such: what ends where the disk does in that unit.
+static int
+has_large_units(struct xendisk_s *disk, struct mbr_s *mbr)
+{
+    u64 end = 0, size = disk->sectors / (4096 / BLKRING_SECTOR);
+    int protective = 0, i;
+    for (i = 0; i < ARRAY_SIZE(mbr->partitions); i++) {
+        struct partition_s *partition = &mbr->partitions[i];
+        if (!partition->type)
+            continue;
+        protective |= partition->type == 0xee;
+        u64 this = (u64)partition->lba + partition->count;
+        if (this > end)
+            end = this;
+    }
+    return (protective && end == size)
+           || (disk->sector_size == 4096 && end && end <= size);
+}
+
 int
 xenblk_read_signature(struct xendisk_s *disk)
 {
@@ -190,7 +210,10 @@ xenblk_read_signature(struct xendisk_s *disk)
     if (window.slots[i] < 0)
         xenblk_refuse(disk, "its first sector cannot be read");
     else
-        disk->bootable = *(u16*)&mem[510] == MBR_SIGNATURE;
+        disk->bootable = ((struct mbr_s*)mem)->signature == MBR_SIGNATURE;
+    if (disk->bootable && has_large_units(disk, (void*)mem))
+        dprintf(1, "xen: %s: its partition table seems to count in sectors of"
+                " 4096 bytes\n", disk->name);
     return 0;
 }
 

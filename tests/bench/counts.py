@@ -189,7 +189,8 @@ class StoreLog:
 
     def __init__(self, lab):
         self.lab = lab
-        lab.run(f"xenstore-control logfile {self.FILE}")
+        # xenstored goes on with a file that is there
+        lab.run(f"rm -f {self.FILE}; xenstore-control logfile {self.FILE}")
 
     def end(self):
         """End it; returns {what: how often} of the layer, which begins by listing the disks.

@@ -15,6 +15,7 @@ import time
 
 import pytest
 
+import calls
 import pattern
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -122,6 +123,26 @@ def test_program_passes(program, kind, bios):
 @program
 def test_blob_answers_as_stock_seabios(program, kind):
     assert same(result('xenpv', kind, program)[0]) == same(result('stock', kind, program)[0])
+
+
+@functools.lru_cache(maxsize=None)
+def all_calls(bios_name, kind_name):
+    """The lines of `calls` on a kind of disk, and the disk's content afterwards."""
+    with tempfile.TemporaryDirectory(prefix='guests-') as directory:
+        path = pathlib.Path(directory)
+        disk = calls.image(path / 'disk.raw', pathlib.Path(programs().name))
+        lines = run(bios_name, [(kind_name, disk)], path)
+        assert lines[-1] == 'TEST PASS calls', lines
+        return lines, disk.read_bytes()
+
+
+@bios
+@kind
+def test_every_call_does_the_same_on_all_kinds_of_disks(bios, kind):
+    lines, content = all_calls(bios, kind)
+    others, content_of_ide = all_calls('stock', 'ide')
+    assert calls.differences(lines, others) == []
+    assert content == content_of_ide
 
 
 def test_int13_writes_are_in_the_image():

@@ -10,13 +10,14 @@ from debian import CACHE, HERE, Step, as_root, command, forget_old, initramfs, k
 from releases import chosen
 
 # {xen}: the release's version of Xen
-PACKAGES = ["busybox-static", "dnsmasq-base", "iproute2", "kmod", "mount", "procps",
+PACKAGES = ["busybox-static", "dmsetup", "dnsmasq-base", "iproute2", "kmod", "mount", "procps",
             "qemu-guest-agent", "qemu-system-xen", "sysvinit-core", "xen-utils-{xen}",
             "xen-utils-common"]
 HYPERVISOR = "xen-hypervisor-{xen}-amd64"
 MODULES = ["virtio_pci", "virtio_blk", "virtio_scsi", "virtio_console", "sd_mod",
            "crc32c_generic", "ext4", "loop", "xen-evtchn", "xen-gntdev", "xen-gntalloc",
-           "xen-privcmd", "xenfs", "xen-blkback", "xen-netback", "bridge", "tun"]
+           "xen-privcmd", "xenfs", "xen-blkback", "xen-netback", "bridge", "tun",
+           "dm-delay", "dm-flakey", "dm-thin-pool", "xen-blkfront"]
 FILES = ["agent", "block", "boot", "inittab"]
 
 # mmdebstrap runs this with the new root as its argument, /proc and others still mounted in it:

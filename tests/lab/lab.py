@@ -169,11 +169,11 @@ class Lab:
 
     # Disks
 
-    def attach(self, path, readonly=False, snapshot=False, bad=()):
+    def attach(self, path, readonly=False, snapshot=False, bad=(), sector_size=512):
         """Plug a raw image of the host into dom0 and return its device (/dev/sda).
 
         What guests write goes to the file; with snapshot=True it is thrown away instead. Reads of
-        the sectors `bad` fail.
+        the sectors `bad` fail. sector_size: of the device, in bytes.
         """
         number = next(self.numbers)
         name = f"disk{number}"
@@ -190,7 +190,8 @@ class Lab:
         self.monitor(f"drive_add 0 {json.dumps(options, ensure_ascii=False)}")
         self.machine.qmp.call("device_add", {
             "driver": "scsi-hd", "bus": "scsi.0", "scsi-id": number % 256, "lun": number // 256,
-            "drive": name, "id": name})
+            "drive": name, "id": name, "logical_block_size": sector_size,
+            "physical_block_size": sector_size})
         place = f"/sys/bus/scsi/devices/0:0:{number % 256}:{number // 256}/block"
         device = self.run(f"until ls {place} 2>/dev/null; do sleep 0.02; done", 10).strip()
         self.images[f"/dev/{device}"] = name, pathlib.Path(path)

@@ -1,10 +1,11 @@
-"""Sectors that cannot be read cost only themselves."""
+"""Sectors: such that cannot be read cost only themselves; larger ones; many of them."""
 
 import pytest
 
+import pattern
 from lab import xl_disk
 from script import Log, Model, Script, press, problems
-from trial import create, ending, sectors_read, start
+from trial import create, ending, layer_lines, sectors_read, start
 
 pytestmark = pytest.mark.pvh
 
@@ -44,3 +45,44 @@ def test_a_bad_sector_near_the_start_of_the_disk(lab, blob, programs, tmp_path):
     assert problems(script, log, models, failed=failed) == []
     bad, good = counts
     assert bad <= 2 * good + 2048, f"{bad} sectors read near bad ones, {good} without"
+
+
+def passes_int13(lab, blob, image, device, backend="phy"):
+    """A guest does all that int13 can with a disk of dom0; what it wrote is in the image."""
+    guest = create(lab, [xl_disk(device, "xvde", backend=backend)], blob)
+    start(guest)
+    lines = ending(guest, 400)
+    assert lines[-1] == "TEST PASS int13", [line for line in lines if line.startswith("FAIL")]
+    writes = pattern.writes(lines)
+    assert writes
+    lab.run("sync")
+    assert pattern.verify(image, writes) == []
+    return guest
+
+
+@pytest.mark.parametrize("backend", ["phy", pytest.param("qdisk", marks=pytest.mark.slow)])
+def test_a_disk_with_sectors_of_4096_bytes(lab, blob, guest_disk, backend):
+    """The BIOS drive has sectors of 512 bytes: what surrounds a write in the disk's sector stays."""
+    image = guest_disk("int13", mib=5)
+    passes_int13(lab, blob, image, lab.attach(image, sector_size=4096), backend)
+
+
+@pytest.mark.slow
+def test_a_loop_device_with_sectors_of_4096_bytes(lab, blob, guest_disk):
+    image = guest_disk("int13", mib=5)
+    loop = lab.run(f"losetup --find --show --sector-size 4096 {lab.attach(image)}").strip()
+    try:
+        passes_int13(lab, blob, image, loop)
+    finally:
+        lab.run(f"losetup --detach {loop}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tib", [3, 16])
+def test_a_disk_of_many_tib(lab, blob, guest_disk, tib):
+    """Nearly all of it is a hole; both ends are read and written."""
+    # a file of the host may not have 16 TiB, but a page less
+    mib = (tib << 20) - 1
+    image = guest_disk("int13", mib=mib, patterned=12 << 11)
+    guest = passes_int13(lab, blob, image, lab.attach(image))
+    assert any(f", {mib} MiB, blkback" in line for line in layer_lines(guest))

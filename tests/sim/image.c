@@ -45,6 +45,8 @@ pattern(struct backend *be, u32 tag, u64 sector, u8 *data)
         // a boot sector
         data[510] = 0x55;
         data[511] = 0xaa;
+        if (be->table)
+            memcpy(data + 446, be->table, 64);
     }
 }
 

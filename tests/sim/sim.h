@@ -343,6 +343,7 @@ struct backend {
     int no_indirect;        // not carried out, whatever is offered
     int early;              // properties are there before the connection
     int blank;              // cannot be booted
+    const struct partition_s *table;    // four entries in its first sector, or null
     int absent;             // a directory without a driver
     int clustered;          // qcow2 or vhd, not raw: see image.c
     u64 hotplug, latency, io_latency; // ns

@@ -643,6 +643,44 @@ TEST(backend_with_sectors_of_odd_size_is_refused)
 }
 
 static void
+table_units(int n)
+{
+    struct backend *be = sim_disk(51776);
+    const u32 all = be->sectors / 8;
+    const struct {
+        u32 sector_size;
+        u8 type;
+        u32 lba, count, is_said;
+    } cases[] = {
+        { 4096, 0xee, 1, all - 1, 1 },
+        { 4096, 0xee, 1, all / 2, 1 },          // the disk was enlarged
+        { 4096, 0x83, 256, all - 256, 1 },
+        { 4096, 0x83, 2048, all, 0 },           // copied from a disk with sectors of 512
+        { 4096, 0x83, 0xffffffff, 0xffffffff, 0 },
+        { 4096, 0, 256, 256, 0 },
+        { 512, 0xee, 1, all - 1, 1 },           // copied from one with sectors of 4096
+        { 512, 0xee, 1, all * 8 - 1, 0 },
+        { 512, 0xee, 1, 0xffffffff, 0 },
+        { 512, 0x83, 256, all - 256, 0 },
+    };
+    static struct partition_s table[4];
+    int i = n & 3;
+    table[i].type = cases[n].type;
+    table[i].lba = cases[n].lba;
+    table[i].count = cases[n].count;
+    be->table = table;
+    be->sector_size = cases[n].sector_size;
+    sim_boot();
+    check_equal(sim_logged("xvde: its partition table seems to count in sectors of 4096 bytes")
+                , cases[n].is_said);
+}
+
+TEST(partition_table_in_sectors_of_4096_bytes_is_said)
+{
+    check_each(10, table_units);
+}
+
+static void
 unknown_property(int n)
 {
     static const char *const nodes[] = { "/sectors", "/sector-size", "/info" };
