@@ -7,8 +7,6 @@ from lab import guest_config, xl_disk
 from script import Log, Model, Script, press, problems
 from trial import create, ending, layer_lines, start
 
-pytestmark = pytest.mark.pvh
-
 
 class Driver:
     """A driver domain, with the kernel and the root disk of the lab's dom0."""
@@ -43,6 +41,7 @@ class Driver:
         return "backend=driver," + xl_disk("/dev/xvdb", vdev)
 
 
+@pytest.mark.slow
 def test_a_driver_domain_that_comes_back_under_another_number(lab, blob, programs, tmp_path):
     """It is destroyed while the guest waits at a prompt, and the toolstack gives the guest the disk
     anew, from the next one."""
