@@ -207,11 +207,13 @@ xenblk_read_signature(struct xendisk_s *disk)
                   , disk->sector_size / BLKRING_SECTOR, mem, &window.slots[i]);
     if (window_wait(disk))
         return -1;
-    if (window.slots[i] < 0)
+    if (window.slots[i] < 0) {
         xenblk_refuse(disk, "its first sector cannot be read");
-    else
-        disk->bootable = ((struct mbr_s*)mem)->signature == MBR_SIGNATURE;
-    if (disk->bootable && has_large_units(disk, (void*)mem))
+        return 0;
+    }
+    struct mbr_s *mbr = (void*)mem;
+    disk->bootable = mbr->signature == MBR_SIGNATURE;
+    if (disk->bootable && has_large_units(disk, mbr))
         dprintf(1, "xen: %s: its partition table seems to count in sectors of"
                 " 4096 bytes\n", disk->name);
     return 0;

@@ -22,7 +22,7 @@ IF, DF, CF = 0x200, 0x400, 1
 AX, BX, CX, DX = range(4)               # targets of a step
 PACKET = 0x80                           # the same, with an offset in the packet
 BUFFER = 0x3000, 0x0200                 # segment, offset
-PACKET_COUNT, PACKET_BUFFER, PACKET_LBA = PACKET + 2, PACKET + 4, PACKET + 8
+PACKET_BUFFER, PACKET_LBA = PACKET + 4, PACKET + 8
 
 
 def call(ax, bx=BUFFER[1], cx=1, dx=0x80, si=0x1000, di=0x5d1d, ds=0x2000, es=BUFFER[0], flags=IF,

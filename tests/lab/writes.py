@@ -76,7 +76,7 @@ def destroyed(lab, firmware, kind, image, seconds):
     guest.destroy()
     guest.wait_end()
     writes = Writes(guest.lines())
-    found, raw = disk.export(image.with_suffix(".out"))
+    found, raw = disk.export(image.with_suffix(".out"), killed=True)
     return writes, found + (writes.problems(raw) if raw else [])
 
 
