@@ -12,6 +12,7 @@
 #include "session.h" // xen_platform_moved
 #include "string.h" // memcpy
 #include "wait.h" // xenwait_start
+#include "x86.h" // rdtscll
 #include "xenstore.h" // xenstore_read
 
 _Static_assert(sizeof(struct xsd_sockmsg) == 16, "packing");
@@ -24,11 +25,17 @@ struct xenstore_s {
     u8 was_masked;      // state of the port's mask before xenstore_open()
     u8 unannounced;     // requests were sent since the last notification
     u8 stalled;         // the last request was not answered in time
+    u32 slowest;        // reply since xenstore_open(), in us, as far as it counts
     u32 serial;         // of the last request
     u32 rest;           // bytes left of a message that was not taken off whole
     XENSTORE_RING_IDX rest_cons; // where they come next
     char reply[XENSTORE_PAYLOAD_MAX + 1];
 };
+
+// How long to wait for the event of the last reply: at least this, doubled until it
+// is as long as the slowest reply took, or the most.
+#define EVENT_MIN_US   200
+#define EVENT_MAX_US 12800
 
 struct xenstore_domain_interface *xen_store;
 static struct xenstore_s *store;
@@ -188,6 +195,7 @@ xenstore_open(void)
         return -1;
     store->was_masked = xenevtchn_set_mask(store->port, 1);
     store->stalled = 0;
+    store->slowest = EVENT_MIN_US;
 
     // A server that offers the reconnection feature may be at it.
     struct xenwait_s wait;
@@ -213,11 +221,11 @@ xenstore_close(void)
         xenevtchn_set_mask(store->port, 0);
         return;
     }
-    // The event of the last reply comes a moment after its bytes: the OS must
-    // not find it.
+    // The event of the last reply comes a moment after its bytes, later where
+    // xenstored has to wait for a CPU: the OS must not find it.
     struct xenwait_s wait;
-    xenwait_start(&wait, 1, store->port);
-    xenwait_pause(&wait, 200);
+    xenwait_start(&wait, 1 + store->slowest / 1000, store->port);
+    xenwait_pause(&wait, store->slowest);
     xenevtchn_clear(store->port);
     xenevtchn_settle();
     xenevtchn_set_mask(store->port, store->was_masked);
@@ -290,6 +298,7 @@ xenstore_receive(u32 id, const char **reply)
     store->unannounced = 0;
     struct xenwait_s wait;
     xenwait_start(&wait, reply_limit(), store->port);
+    u64 start = rdtscll();
     for (;;) {
         struct xsd_sockmsg msg;
         if (ring_read_header(&wait, &msg))
@@ -305,6 +314,9 @@ xenstore_receive(u32 id, const char **reply)
         }
         store->reply[msg.len] = 0;
         store->stalled = 0;
+        while (store->slowest < EVENT_MAX_US
+               && rdtscll() - start > xen_ticks(store->slowest))
+            store->slowest *= 2;
         return msg.type == XS_ERROR ? -1 : msg.len;
     }
     store->reply[0] = 0;
