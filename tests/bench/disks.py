@@ -21,6 +21,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 PROJECT = HERE.parent.parent
 PACKAGES = ["grub-pc-bin", "grub-common", "grub-xen-bin", "syslinux", "syslinux-common",
             "busybox-static"]
+GUESTS = ["bench", "hello"]
 OWN = ["disks.py", "guest-init", "reads.c"]
 
 MIB = 1 << 20
@@ -174,8 +175,9 @@ def syslinux_disks(root, directory):
 def guest_programs(directory):
     """The disks with the boot programs of tests/guests."""
     with tempfile.TemporaryDirectory() as out:
-        subprocess.run(["make", "-s", "-C", PROJECT / "tests/guests", f"OUT={out}"], check=True)
-        for name in ("bench", "hello"):
+        subprocess.run(["make", "-s", "-C", PROJECT / "tests/guests", f"OUT={out}",
+                        *(f"{out}/{name}.img" for name in GUESTS)], check=True)
+        for name in GUESTS:
             shutil.copy(pathlib.Path(out, f"{name}.img"), directory)
     pattern.make(directory / "hello.raw", directory / "hello.img", 8 << 11)
 
@@ -199,7 +201,8 @@ def build(directory):
 
 def files():
     """The cached directory with all disks."""
-    programs = sorted((PROJECT / "tests/guests").glob("*.[ai][sn][mc]"))
+    programs = [PROJECT / "tests/guests" / name
+                for name in ("common.inc", *(f"{name}.asm" for name in GUESTS))]
     return dom0.cached("bench", key(
         *[HERE / name for name in OWN], *programs, PROJECT / "tests/guests/pattern.py",
         images.HERE / "images.py", images.HERE / "entry.asm", images.HERE / "debian.py", dom0.image().name,

@@ -4,6 +4,7 @@
 ; after lines "FAIL NAME: what want=.. got=.. in ah=.. ..."; at the end
 ; "TEST PASS int13" or "TEST FAIL int13 N". "WRITE lba count generation" lines tell
 ; the host what was written, "INFO ..." lines what may differ from drive to drive.
+; The image's label chooses how the calls are made: callers.inc.
 ;
 ; A check marked [SeaBIOS] is this BIOS's answer where the EDD specification leaves
 ; the choice or other BIOSes differ; the unmarked ones any BIOS should pass.
@@ -13,6 +14,7 @@
 BUFFER          equ 0x30000200          ; segment:offset of the usual buffer
 
 main:   call    pattern_init
+        call    become_caller
         call    watch_memory
         call    test_parameters
         call    test_read_all
@@ -33,6 +35,7 @@ main:   call    pattern_init
         call    read_all
         group_end
         call    test_memory
+        call    check_caller
         finish  "int13"
 
 
@@ -1026,5 +1029,7 @@ quiet_areas_end:
 vectors_sum:    dd 0
 wanted_status:  dd 0
 inside:         dw 0
+
+%include "callers.inc"
 
         program_pad

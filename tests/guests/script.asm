@@ -57,6 +57,7 @@ PCI_BAR4        equ 0x20
 PCI_MASTER      equ 0x04
 
 main:   call    pattern_init
+        mov     word [generation_of], op_generation
         say     "SCRIPT dl="
         mov     al, [drive]
         call    hex8
@@ -538,48 +539,16 @@ extent: mov     eax, [io_lba]
         shl     cx, 2
 .end:   ret
 
-; SI = the pattern's body for sector EAX and generation DX.
-body:   push    eax
-        push    edx
-        imul    eax, eax, 37
-        movzx   edx, dx
-        imul    edx, edx, 1009
-        add     ax, dx
-        and     ax, 4095
-        add     ax, PATTERN_TABLE
-        mov     si, ax
-        pop     edx
-        pop     eax
-        ret
-
 ; Fill the buffer with the sectors of the call, of the operation's generation.
-build:  pushad
-        mov     dx, [bp+op.generation]
-        call    extent
-        mov     bx, BUFFER >> 16
-        mov     word [head+8], dx
-        mov     dword [head+4], 0
-        mov     word [head+10], 0
-.next:  push    cx
-        mov     es, bx
-        xor     di, di
-        mov     [head], eax
-        mov     si, head
-        mov     cx, 4
-        rep     movsd
-        call    body
-        mov     cx, PATTERN_BODY / 4
-        rep     movsd
-        mov     si, head
-        mov     cx, 4
-        rep     movsd
-        pop     cx
-        add     bx, SECTOR / 16
-        inc     eax
-        loop    .next
-        xor     ax, ax
-        mov     es, ax
-        popad
+build:  push    ax
+        mov     ax, [bp+op.generation]
+        mov     [generation], ax
+        pop     ax
+        jmp     build_sectors
+
+; Out: EBX = that generation.
+op_generation:
+        movzx   ebx, word [generation]
         ret
 
 ; Say what the sectors in the buffer are.
@@ -602,21 +571,15 @@ look:   pushad
 ; EDX = the generation of sector EAX at ES:0, CF = 0; or its checksum, CF = 1.
 classify:
         push    eax
-        mov     [head], eax
-        mov     dword [head+4], 0
-        movzx   edx, word [es:8]
-        mov     [head+8], edx
-        mov     si, head
+        push    ebx
+        movzx   ebx, word [es:8]
+        xor     edx, edx
+        call    make_sector
+        mov     edx, ebx
+        pop     ebx
+        mov     si, sector
         xor     di, di
-        mov     cx, 4
-        repe    cmpsd
-        jne     .other
-        call    body
-        mov     cx, PATTERN_BODY / 4
-        repe    cmpsd
-        jne     .other
-        mov     si, head
-        mov     cx, 4
+        mov     cx, SECTOR / 4
         repe    cmpsd
         jne     .other
         pop     eax

@@ -125,6 +125,19 @@ def test_blob_answers_as_stock_seabios(program, kind):
     assert same(result('xenpv', kind, program)[0]) == same(result('stock', kind, program)[0])
 
 
+@bios
+@pytest.mark.parametrize('kind', ['ide', 'ahci'])
+@pytest.mark.parametrize('caller', ['stack', 'nested', 'int08', 'int1c'])
+def test_int13_does_so_for_callers_that_are_no_plain_programs(caller, kind, bios, tmp_path):
+    disk = image(tmp_path / 'disk.raw', 'int13', label=caller)
+    lines = run(bios, [(kind, disk)], tmp_path)
+    assert lines[-1] == 'TEST PASS int13', [line for line in lines if line.startswith('FAIL')]
+    calls, = (re.match(f'INFO caller {caller}: (.*) calls', line)[1]
+              for line in lines if line.startswith('INFO caller'))
+    assert int(calls) > 500
+    assert pattern.verify(disk, pattern.writes(lines)) == []
+
+
 @functools.lru_cache(maxsize=None)
 def all_calls(bios_name, kind_name):
     """The lines of `calls` on a kind of disk, and the disk's content afterwards."""

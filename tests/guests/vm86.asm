@@ -101,16 +101,10 @@ data_right:
         mov     eax, [io_lba]
         mov     edx, 0
         call    pattern_of
-        push    si
-        mov     si, head
         xor     di, di
-        mov     cx, 4
+        mov     cx, SECTOR / 4
         repe    cmpsd
-        pop     si
-        jne     .end
-        mov     cx, PATTERN_BODY / 4
-        repe    cmpsd
-.end:   sete    al
+        sete    al
         pop     cx
         pop     di
         pop     si

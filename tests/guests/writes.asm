@@ -11,9 +11,9 @@
 
 BUFFER          equ 0x30000200
 TABLE           equ 0x6000              ; segment: the generation of each sector, to 7ffff
-UNKNOWN         equ 0xffff              ; a generation: a write of the sector has failed
 
 main:   call    pattern_init
+        mov     word [generation_of], table_generation
         mov     ax, TABLE
 .clear: mov     es, ax
         xor     di, di
@@ -80,10 +80,7 @@ write:  inc     word [generation]
         call    line
         mov     dx, [generation]
         call    set_table
-        mov     bl, FILL_BYTE
-        call    fill_buffer
-        mov     byte [each], 0
-        call    each_sector
+        call    build_sectors
         mov     al, 3
         call    go
         jc      .lost
@@ -100,8 +97,7 @@ read:   mov     bl, FILL_BYTE
         call    go
         jc      .error
         call    check_guards
-        mov     byte [each], 1
-        jmp     each_sector
+        jmp     check_sectors
 .error: say     "UNREAD "
         jmp     error
 
@@ -164,65 +160,16 @@ set_table:
         popad
         ret
 
-; Put all sectors of the access into the buffer ([each] = 0), or compare them with it.
-each_sector:
-        pushad
-        call    buffer_linear
-        mov     ebp, eax
-        mov     eax, [io_lba]
-        mov     cx, [io_count]
-.next:  push    cx
+; Out: EBX = the generation of sector EAX; UNKNOWN if a write of it has failed.
+table_generation:
+        push    es
+        push    di
         call    table_place
-        movzx   edx, word [es:di]
-        cmp     dx, UNKNOWN
-        je      .skip
-        mov     [head], eax
-        mov     dword [head+4], 0
-        mov     [head+8], edx
-        imul    bx, ax, 37
-        imul    dx, dx, 1009
-        add     bx, dx
-        and     bx, 4095
-        add     bx, PATTERN_TABLE
-        xchg    eax, ebp
-        call    to_segment
-        xchg    eax, ebp
-        call    part_head
-        mov     si, bx
-        mov     cx, PATTERN_BODY / 4
-        call    part
-        call    part_head
-.skip:  pop     cx
-        add     ebp, SECTOR
-        inc     eax
-        loop    .next
-        xor     ax, ax
-        mov     es, ax
-        popad
+        movzx   ebx, word [es:di]
+        pop     di
+        pop     es
         ret
-
-part_head:
-        mov     si, head
-        mov     cx, 4
-; CX words of 32 bits from SI on: to ES:DI, or compared with what is there.
-part:   cmp     byte [each], 0
-        jne     .compare
-        rep     movsd
-        ret
-.compare:
-        repe    cmpsd
-        je      .end
-        call    failure
-        jc      .end
-        say     "data of lba "
-        call    hex32
-        mov     eax, [si-4]
-        mov     edx, [es:di-4]
-        call    print_wanted
-        mov     eax, [head]
-.end:   ret
 
 by_chs:         db 0                    ; below 128: by CHS
-each:           db 0
 
         program_pad

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from lab import xl_disk
+from pristine import View
 from trial import create, ending, layer_lines, sectors_read, twin_reads
 
 BACKENDS = ["phy", "qdisk"]
@@ -75,3 +76,20 @@ def test_emulated_twin_is_booted_when_the_pv_disk_cannot_be_attached(lab, blob, 
         assert f"{name}: no usable backend path" in layer_lines(guest)
     reads = twin_reads(guest)
     assert len(reads) == 2 and all(reads.values()), reads
+
+
+@pytest.mark.slow
+def test_the_first_16_of_40_disks_are_drives(lab, blob, guest_disk):
+    """By their numbers, in whatever order the toolstack has them; each of the others has a line."""
+    names = [f"xvd{letter}" for letter in "efghijklmnopqrstuvwxyz"]
+    names += [f"xvda{letter}" for letter in "abcdefghijklmnopqr"]
+    device = lab.attach(guest_disk("disks", mib=5, label="all"), readonly=True)
+    guest = lab.create([xl_disk(device, name, access="ro") for name in reversed(names)], blob,
+                       timeout=300, paused=True)
+    before = View(guest)
+    assert drives(boot(guest, 300)) == [(f"{0x80 + number:02x}", "all") for number in range(16)]
+    said = [line.split(": ", 1) for line in layer_lines(guest) if line.startswith("xvd")]
+    assert sorted(name for name, text in said if text.endswith(", read-only")) == sorted(names[:16])
+    assert sorted(name for name, text in said if text.endswith("one disk too many")) == sorted(
+        names[16:])
+    assert View(guest).traces(before) == []

@@ -1,5 +1,7 @@
 """int13 from the caller's side, on PV disks of both backends."""
 
+import re
+
 import pytest
 
 import pattern
@@ -23,6 +25,21 @@ def test_int13_does_what_a_caller_may_expect(lab, blob, guest_disk, backend):
     writes = pattern.writes(lines)
     assert writes
     assert pattern.verify(image, writes) == []
+
+
+@pytest.mark.parametrize("caller", [
+    "stack", "int1c", *(pytest.param(name, marks=pytest.mark.slow) for name in ("nested", "int08"))])
+def test_int13_does_so_for_callers_that_are_no_plain_programs(lab, blob, guest_disk, caller):
+    """tests/guests/callers.inc says which."""
+    image = guest_disk("int13", mib=5, label=caller)
+    guest = create(lab, [xl_disk(lab.attach(image), "xvde")], blob)
+    start(guest)
+    lines = ending(guest, 600)
+    assert lines[-1] == "TEST PASS int13", [line for line in lines if line.startswith("FAIL")]
+    calls, = (re.match(f"INFO caller {caller}: (.*) calls", line)[1]
+              for line in lines if line.startswith("INFO caller"))
+    assert int(calls) > 500
+    assert pattern.verify(image, pattern.writes(lines)) == []
 
 
 @pytest.mark.slow

@@ -1,0 +1,56 @@
+"""A complete Debian, installed with grub-pc on a PV disk: it boots to a login, again and again, from
+the entries that grub-reboot and GRUB's own save_env choose, and keeps all that it has written."""
+
+import re
+import shutil
+
+import pytest
+
+import installed
+from debian import command
+from images import FIRST, SECTOR
+from lab import xl_disk
+from releases import RELEASES
+from trial import create, start
+
+pytestmark = pytest.mark.slow
+
+BOOTS = 10
+LIMIT = 400             # seconds for a boot
+
+
+def run(lab, firmware, release, vdev, boots, tmp_path, **settings):
+    """Install, boot so often, and look at what is left on the disk."""
+    image = shutil.copy(installed.disk(RELEASES[release]), tmp_path / "disk.raw")
+    device = lab.attach(image)
+    lab.run(f"mount {device}1 /mnt 2>&1 && echo {boots} >/mnt/var/lib/lab/boots; umount /mnt")
+    said = installed.install_grub(lab, device)
+    assert "Installation finished. No error reported." in said, said
+    guest = create(lab, [xl_disk(device, vdev)], firmware, memory=512, on_reboot="restart",
+                   **settings)
+    log = f"/var/log/xen/console/guest-{guest.name}.log"
+    start(guest)
+    for number in range(1, boots + 1):
+        lab.run(f"until grep -q 'LAB: boot {number} of' {log}; do sleep 1; done", LIMIT)
+    guest.wait_end(120)
+    console = guest.console()
+    assert re.findall(r"LAB: boot (.*)", console.replace("\r", "")) == [
+        f'{number} of {boots}, entry {("custom", "default")[number % 2]}, next_entry "", data good'
+        for number in range(1, boots + 1)]
+    assert console.count("lab login:") >= boots
+    lab.run(f"blockdev --flushbufs {device}")
+    partition = tmp_path / "partition"
+    command(["dd", f"if={image}", f"of={partition}", "bs=1M", f"skip={FIRST * SECTOR >> 20}",
+             "conv=sparse"])
+    command(["e2fsck", "-f", "-n", partition])
+
+
+@pytest.mark.parametrize("vdev", ["xvda", "xvde"])
+@pytest.mark.parametrize("release", RELEASES)
+def test_debian_in_a_hvm_guest(lab, blob, tmp_path, release, vdev):
+    run(lab, blob, release, vdev, BOOTS, tmp_path)
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_debian_in_a_pvh_guest(lab, pvh, tmp_path, release):
+    run(lab, pvh, release, "xvda", BOOTS, tmp_path)
