@@ -1,6 +1,7 @@
 """A complete Debian, installed with grub-pc on a PV disk: it boots to a login, again and again, from
 the entries that grub-reboot and GRUB's own save_env choose, and keeps all that it has written."""
 
+import os
 import re
 import shutil
 
@@ -15,7 +16,7 @@ from trial import create, start
 
 pytestmark = pytest.mark.slow
 
-BOOTS = 10
+BOOTS = int(os.environ.get("BOOTS") or 10)
 LIMIT = 400             # seconds for a boot
 
 
@@ -26,8 +27,8 @@ def run(lab, firmware, release, vdev, boots, tmp_path, **settings):
     lab.run(f"mount {device}1 /mnt 2>&1 && echo {boots} >/mnt/var/lib/lab/boots; umount /mnt")
     said = installed.install_grub(lab, device)
     assert "Installation finished. No error reported." in said, said
-    guest = create(lab, [xl_disk(device, vdev)], firmware, memory=512, on_reboot="restart",
-                   **settings)
+    guest = create(lab, [xl_disk(device, vdev)], firmware, memory=384, on_reboot="restart",
+                   timeout=200, **settings)
     log = f"/var/log/xen/console/guest-{guest.name}.log"
     start(guest)
     for number in range(1, boots + 1):
