@@ -1,4 +1,4 @@
-"""Disks with a complete Debian, installed as debootstrap and grub-install do it."""
+"""Disks with a complete Debian, installed by debootstrap's way and its own grub-install."""
 
 import os
 import pathlib
@@ -8,6 +8,7 @@ import tempfile
 from debian import CACHE, HERE, Step, as_root, command, key
 from dom0 import cached
 from images import FIRST, SECTOR
+from lab import Lab
 
 MIB = 1536              # of the disk; the system takes half of it
 UUID = "4c414231-7365-6162-696f-732d696e7374"
@@ -47,8 +48,19 @@ def table(sectors):
     return bytes(446) + entry + bytes(48) + b"\x55\xaa"
 
 
+# Run in dom0 with the disk's device
+GRUB_INSTALL = """
+mount {disk}1 /mnt
+for name in dev proc sys; do mount --bind /$name /mnt/$name; done
+chroot /mnt grub-install {disk} 2>&1 && chroot /mnt update-grub 2>&1
+status=$?
+umount /mnt/sys /mnt/proc /mnt/dev /mnt
+exit $status
+"""
+
+
 def build(release, directory):
-    """Make disk.raw of a release in directory: all but GRUB in front of the partition."""
+    """Make disk.raw of a release in directory."""
     with tempfile.TemporaryDirectory(dir=CACHE) as name, \
             Step(f"a disk with Debian ({release.suite})", 120):
         scratch = pathlib.Path(name)
@@ -65,6 +77,11 @@ def build(release, directory):
         disk.write_bytes(table(sectors))
         command(["dd", f"if={partition}", f"of={disk}", "bs=1M", f"seek={FIRST // 2048}",
                  "conv=notrunc,sparse"])
+    # in a lab of its own: dom0 is slow after it
+    with Lab.start("installer", release=release) as lab:
+        device = lab.attach(disk)
+        lab.run(GRUB_INSTALL.format(disk=device), 300)
+        lab.detach(device)
 
 
 def disk(release):
@@ -74,20 +91,3 @@ def disk(release):
     versions = release.versions([release.kernel("cloud-amd64"), *PACKAGES])
     return cached("installed", key(*parts, versions),
                   lambda directory: build(release, directory)) / "disk.raw"
-
-
-# Run in dom0 with the partition's device and the disk's
-GRUB_INSTALL = """
-mkdir -p /mnt && mount {part} /mnt
-for name in dev proc sys; do mount --bind /$name /mnt/$name; done
-chroot /mnt grub-install {disk} 2>&1 && chroot /mnt update-grub 2>&1
-status=$?
-for name in sys proc dev; do umount /mnt/$name; done
-umount /mnt
-exit $status
-"""
-
-
-def install_grub(lab, device):
-    """Have the disk's own grub-install and update-grub make it bootable, in dom0."""
-    return lab.run(GRUB_INSTALL.format(disk=device, part=f"{device}1"), 300)

@@ -2,6 +2,8 @@
 stock BIOS: registers, flags, memory, and in the end the disk.
 
 The table of calls is that of tests/guests/calls.py, where the two things are said that may differ.
+There is no disk on LSI among them: with one, something other than int13 writes into the program's
+table, with the stock BIOS as well.
 """
 
 import pytest
@@ -17,20 +19,22 @@ WAYS = {                        # vdev, backend, settings
     "PV only, qdisk": ("xvde", "qdisk", {}),
     "twin on IDE": ("xvda", "phy", {}),
     "twin on AHCI": ("xvda", "phy", {"hdtype": "ahci"}),
-    "twin on LSI": ("sda", "phy", {}),
 }
 
 
 def run(lab, programs, tmp_path, bios, vdev, backend="phy", **settings):
     """A guest makes all calls: its differences to the plain QEMU."""
     image = calls.image(tmp_path / "disk.raw", programs)
-    guest = create(lab, [xl_disk(lab.attach(image), vdev, backend=backend)], bios, **settings)
+    device = lab.attach(image)
+    guest = create(lab, [xl_disk(device, vdev, backend=backend)], bios, **settings)
     start(guest)
     lines = ending(guest, LIMIT)
     assert lines[-1] == "TEST PASS calls", [line for line in lines if line.startswith("FAIL")]
+    guest.destroy()             # what an emulated disk still keeps is written then
+    guest.wait_end()
     others, content = all_calls("stock", "ide")
     found = calls.differences(lines, others)
-    if image.read_bytes() != content:
+    if lab.read_back(device) != content:
         found.append("the disk's content")
     return found
 
