@@ -28,7 +28,7 @@ def test_int13_does_what_a_caller_may_expect(lab, blob, guest_disk, backend):
 
 
 @pytest.mark.parametrize("caller", [
-    "stack", "int1c", *(pytest.param(name, marks=pytest.mark.slow) for name in ("nested", "int08"))])
+    "int1c", *(pytest.param(name, marks=pytest.mark.slow) for name in ("stack", "nested", "int08"))])
 def test_int13_does_so_for_callers_that_are_no_plain_programs(lab, blob, guest_disk, caller):
     """tests/guests/callers.inc says which."""
     image = guest_disk("int13", mib=5, label=caller)
