@@ -156,6 +156,9 @@ BOUNDED = {
         "to the end of a copy of the path",
     ("xenbus.c", "remove_others", "while (len > 0)"):
         "each round leaves a name behind, or removes one, at most OTHER_NODES_MAX",
+    ("xenstore.c", "xenstore_receive", "while (store->slowest < EVENT_MAX_US "
+     "&& rdtscll() - start > xen_ticks(store->slowest))"):
+        "slowest doubles, six times at most",
 }
 
 
