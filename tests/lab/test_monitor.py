@@ -33,27 +33,16 @@ class Monitor:
 
     def run(self, command, pages=1):
         """Type a command that shows so many pages; returns the lines that it shows."""
-        position = self.lab.log.end()
         # what is behind the last newline is not in the log: an empty line says that it was all
         self.type(command + "\n" * (1 + (pages == 1)))
-        for page in range(1, pages):
-            self.wait(position, lambda lines, page=page: len(lines) > page * PAGE)
-            self.type(" \n" if page == pages - 1 else " ")
-        lines = self.wait(position, lambda lines: PROMPT in lines[1:])
-        return [re.sub("^-- more -- *", "", line.replace("\r", ""))
-                for line in lines[1:lines.index(PROMPT)]]
-
-    def wait(self, position, is_enough):
-        """Wait until enough lines are shown, and return them, with the one that was typed."""
-        prefix = f"(d{self.guest.domid}) "
-        deadline = time.monotonic() + 60
-        while True:
-            lines = [text.removeprefix(prefix) for _, text in self.lab.log.lines(position)
-                     if text.startswith(prefix)]
-            if is_enough(lines):
-                return lines
-            assert time.monotonic() < deadline, lines
-            time.sleep(0.1)
+        self.guest.wait_line("^" + re.escape(PROMPT + command))
+        lines = []
+        while lines[-1:] != [PROMPT]:
+            lines.append(self.guest.wait_line("^.*").group().replace("\r", ""))
+            page, rest = divmod(len(lines), PAGE)
+            if not rest and page < pages:
+                self.type(" \n" if page == pages - 1 else " ")
+        return [re.sub("^-- more -- *", "", line) for line in lines[:-1]]
 
 
 @pytest.fixture(name="disks")
