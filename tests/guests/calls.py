@@ -168,7 +168,7 @@ def results(lines):
     how long it is therefore.
     """
     records = list(RECORD.iter_unpack(table()))
-    named, name, before, last = {}, "", "", ""
+    named, name = {}, ""
     for line in lines:
         if match := re.fullmatch(r"C (\w{4}) (\w{4}) (.*) (\w{8})", line):
             number, repetition, registers, memory = match.groups()
@@ -176,10 +176,7 @@ def results(lines):
             name, count = f"{number}: {in_words(record)}, {int(repetition, 16)} steps on", 0
             room = record[0] == 0x4800 and int(repetition, 16)
             own = room >= 30 or is_across_the_end(record, int(repetition, 16))
-            if room >= 30 and registers == before and number == last:
-                continue                # it is the bus's part of the memory that has changed
             named[name] = registers if own else f"{registers} {memory}"
-            before, last = registers, number
         elif match := re.fullmatch(r"D \w{4} (\w+)", line):
             if room < 30:
                 named[f"{name}, line {count}"] = match[1]

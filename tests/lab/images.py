@@ -114,6 +114,18 @@ def make_disk(path, made, config, filesystem="ext4", size_mb=64, more=()):
         write_disk(path, made, partition, PARTITION_TYPES[filesystem])
 
 
+def partition_table(kind, sectors):
+    """The bytes of an MBR behind its program: one bootable partition of so many sectors."""
+    return struct.pack("<IHB3sB3sII", SIGNATURE, 0, 0x80, b"\xfe\xff\xff", kind, b"\xfe\xff\xff",
+                       FIRST, sectors) + bytes(48) + b"\x55\xaa"
+
+
+def add_partition(path, partition):
+    """Put a partition's content into its place on a disk."""
+    command(["dd", f"if={partition}", f"of={path}", "bs=1M", f"seek={FIRST * SECTOR >> 20}",
+             "conv=notrunc,sparse"])
+
+
 def write_disk(path, made, partition, kind):
     """Put GRUB and one bootable partition together in a disk image."""
     boot = bytearray((made / "boot.img").read_bytes())
@@ -121,12 +133,9 @@ def write_disk(path, made, partition, kind):
     if len(core) > (FIRST - 1) * SECTOR:
         raise LabError(f"core.img has no room before the partition: {len(core)} bytes")
     sectors = partition.stat().st_size // SECTOR
-    boot[440:512] = struct.pack("<IH", SIGNATURE, 0) + struct.pack(
-        "<B3sB3sII", 0x80, b"\xfe\xff\xff", kind, b"\xfe\xff\xff", FIRST, sectors) + \
-        bytes(48) + b"\x55\xaa"
+    boot[440:] = partition_table(kind, sectors)
     # GRUB's boot.img reads core.img from sector 1, and that the rest of itself from sector 2.
     with open(path, "wb") as disk:
         disk.write(boot + core)
         disk.truncate((FIRST + sectors) * SECTOR)
-    command(["dd", f"if={partition}", f"of={path}", "bs=1M", f"seek={FIRST // 2048}",
-             "conv=notrunc,sparse"])
+    add_partition(path, partition)

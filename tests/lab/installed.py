@@ -2,12 +2,11 @@
 
 import os
 import pathlib
-import struct
 import tempfile
 
 from debian import CACHE, HERE, Step, as_root, command, key
 from dom0 import cached
-from images import FIRST, SECTOR
+from images import FIRST, PARTITION_TYPES, SECTOR, add_partition, partition_table
 from lab import Lab
 
 MIB = 1536              # of the disk; the system takes half of it
@@ -45,12 +44,6 @@ chown {owner} {scratch}/partition
 """
 
 
-def table(sectors):
-    """An MBR without a program, whose one partition has so many sectors."""
-    entry = struct.pack("<B3sB3sII", 0x80, b"\xfe\xff\xff", 0x83, b"\xfe\xff\xff", FIRST, sectors)
-    return bytes(446) + entry + bytes(48) + b"\x55\xaa"
-
-
 # Run in dom0 with the disk's device
 GRUB_INSTALL = """
 mount {disk}1 /mnt
@@ -77,9 +70,8 @@ def build(release, directory):
                          release.suite, "/dev/null", *release.sources()]))
         partition, disk = scratch / "partition", directory / "disk.raw"
         sectors = partition.stat().st_size // SECTOR
-        disk.write_bytes(table(sectors))
-        command(["dd", f"if={partition}", f"of={disk}", "bs=1M", f"seek={FIRST // 2048}",
-                 "conv=notrunc,sparse"])
+        disk.write_bytes(bytes(440) + partition_table(PARTITION_TYPES["ext4"], sectors))
+        add_partition(disk, partition)
     # in a lab of its own: dom0 is slow after it
     with Lab.start("installer", release=release) as lab:
         device = lab.attach(disk)
