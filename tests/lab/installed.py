@@ -44,8 +44,11 @@ chown {owner} {scratch}/partition
 """
 
 
-# Run in dom0 with the disk's device
+# Run in dom0 with the disk's device. No udev has made the link that tells update-grub to name the
+# root by its UUID.
 GRUB_INSTALL = """
+mkdir -p /dev/disk/by-uuid
+ln -sf {disk}1 /dev/disk/by-uuid/{uuid}
 mount {disk}1 /mnt
 for name in dev proc sys; do mount --bind /$name /mnt/$name; done
 chroot /mnt grub-install {disk} 2>&1 && chroot /mnt update-grub 2>&1
@@ -62,7 +65,8 @@ def build(release, directory):
         scratch = pathlib.Path(name)
         finish = scratch / "finish"
         finish.write_text(FINISH.format(files=HERE / "installed", scratch=scratch, uuid=UUID,
-                                        mib=MIB - FIRST // 2048, owner=f"{os.getuid()}:{os.getgid()}"))
+                                        mib=MIB - FIRST // 2048,
+                                        owner=f"{os.getuid()}:{os.getgid()}"))
         finish.chmod(0o755)
         packages = [*PACKAGES, release.kernel("cloud-amd64")]
         command(as_root(["mmdebstrap", "--variant=apt", "--format=null",
@@ -75,7 +79,7 @@ def build(release, directory):
     # in a lab of its own: dom0 is slow after it
     with Lab.start("installer", release=release) as lab:
         device = lab.attach(disk)
-        lab.run(GRUB_INSTALL.format(disk=device), 300)
+        lab.run(GRUB_INSTALL.format(disk=device, uuid=UUID), 300)
         lab.detach(device)
 
 
