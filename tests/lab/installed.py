@@ -85,7 +85,7 @@ def build(release, directory):
 
 def disk(release):
     """The path of such a disk, in the cache: not to be changed."""
-    parts = [HERE / name for name in ("installed.py", "debian.py", "releases.py")]
+    parts = [HERE / name for name in ("installed.py", "images.py", "debian.py", "releases.py")]
     parts += [HERE / "installed" / name for name in FILES]
     versions = release.versions([release.kernel("cloud-amd64"), *PACKAGES])
     return cached("installed", key(*parts, versions),

@@ -19,7 +19,7 @@ class Monitor:
 
     def __init__(self, guest):
         """Wait for the boot menu, and choose its entry."""
-        self.guest, self.lab = guest, guest.lab
+        self.guest = guest
         guest.wait_line("for boot menu", 120)
         guest.press("esc")
         guest.wait_line(r"^x\. Xen monitor$")
@@ -36,8 +36,9 @@ class Monitor:
         # what is behind the last newline is not in the log: an empty line says that it was all
         self.type(command + "\n" * (1 + (pages == 1)))
         self.guest.wait_line("^" + re.escape(PROMPT + command))
-        lines = []
+        deadline, lines = time.monotonic() + 60 * pages, []
         while lines[-1:] != [PROMPT]:
+            assert time.monotonic() < deadline, lines
             lines.append(self.guest.wait_line("^.*").group().replace("\r", ""))
             page, rest = divmod(len(lines), PAGE)
             if not rest and page < pages:
