@@ -105,6 +105,15 @@ extern u8 XenNoCpuPorts;
 #define XEN_CALL32_CR0
 #endif
 
+// The LSI controller's script: skip the next instruction, which moves the data,
+// if the target has none to move. Its status and message must be taken: if it stays
+// on the bus, the next script is not run, but what is at address 0.
+#if CONFIG_XEN_PV
+#define XEN_LSI_IF_DATA 0x838a0000, 0x00000008,
+#else
+#define XEN_LSI_IF_DATA
+#endif
+
 // To be called at the entry of int13, of int15, of int18, int19 and a reset,
 // and at each tick of the timer.
 void xen_handover_13(struct bregs *regs);

@@ -16,7 +16,9 @@ import pattern
 
 RECORD = struct.Struct("<6HHHHHHBBBx24s")
 TABLE = 12 * pattern.SECTOR             # where calls.asm has its table
-SECTORS = 20 << 11                      # of the disk
+# Of the disk. One of 20 MiB has 64 sectors to a track on LSI, which AH=08 tells as 0: of a disk of less
+# than 32 MiB whose size is a multiple of QEMU's heads and cylinders SeaBIOS believes these.
+SECTORS = (20 << 11) + 8
 HEADS, TRACK = 16, 63                   # its geometry, as the partition table has it
 IF, DF, CF = 0x200, 0x400, 1
 AX, BX, CX, DX = range(4)               # targets of a step
@@ -159,13 +161,14 @@ def image(path, programs):
     return path
 
 
-def results(lines):
+def results(lines, physical):
     """What a run has printed of its calls, as far as it has to be the same on all kinds of drives:
     {call in words: text}.
 
-    Two things are a drive's own. How much is moved of a transfer across the disk's end, all of which
-    AH tells to have failed. And what AH=48 says behind byte 26, of the bus that the disk is on, with
-    how long it is therefore.
+    Three things are a drive's own. How much is moved of a transfer across the disk's end, all of which
+    AH tells to have failed. What AH=48 says behind byte 26, of the bus that the disk is on, with how
+    long it is therefore. And, if not `physical`, the geometry that AH=48 tells: SeaBIOS asks a SCSI
+    disk for it, and has none if the disk's size is not a multiple of the answer.
     """
     records = list(RECORD.iter_unpack(table()))
     named, name = {}, ""
@@ -175,13 +178,16 @@ def results(lines):
             record = records[int(number, 16)]
             name, count = f"{number}: {in_words(record)}, {int(repetition, 16)} steps on", 0
             room = record[0] == 0x4800 and int(repetition, 16)
-            own = room >= 30 or is_across_the_end(record, int(repetition, 16))
+            own = room >= 30 or is_across_the_end(record, int(repetition, 16)) \
+                or not physical and is_ah_48(record, int(repetition, 16))
             named[name] = registers if own else f"{registers} {memory}"
         elif match := re.fullmatch(r"D \w{4} (\w+)", line):
-            if room < 30:
-                named[f"{name}, line {count}"] = match[1]
-            elif count < 2:             # 26 bytes of the result but its size
-                named[f"{name}, line {count}"] = match[1][4:] if count == 0 else match[1][:4]
+            text = match[1]
+            if room >= 30:              # 26 bytes of the result but its size
+                text = ["0000" + text[4:], text[:4], "", ""][count]
+            if not physical and count == 0:     # the flags, cylinders, heads, sectors of a track
+                text = text[:4] + text[32:]
+            named[f"{name}, line {count}"] = text
             count += 1
     return named
 
@@ -196,6 +202,12 @@ def is_across_the_end(record, repetition):
     return lba < SECTORS < lba + count <= SECTORS + 128
 
 
+def is_ah_48(record, repetition):
+    """Whether a call asks for the drive's parameters."""
+    ax, step, target = record[0], record[10], record[11]
+    return ax + repetition * step * (target == AX) >> 8 == 0x48
+
+
 def in_words(record):
     """A record for a reader."""
     ax, bx, cx, dx, si, _, ds, es, flags, _, step, target, length, _, address = record
@@ -208,9 +220,9 @@ def in_words(record):
     return words
 
 
-def differences(lines, others):
-    """Where two runs differ: list of text."""
-    ours, theirs = results(lines), results(others)
+def differences(lines, others, physical=True):
+    """Where two runs differ: list of text. See results() for `physical`."""
+    ours, theirs = results(lines, physical), results(others, physical)
     assert ours.keys() == theirs.keys() and ours
     return [f"{name}: {text}, not {theirs[name]}" for name, text in ours.items()
             if text != theirs[name]]
