@@ -4,7 +4,7 @@ import pytest
 
 import dom0
 from lab import guest_config, xl_disk
-from script import Log, Model, Script, press, problems
+from script import Log, Model, Script, problems
 from trial import create, ending, layer_lines, start
 
 
@@ -73,7 +73,7 @@ def test_a_driver_domain_that_comes_back_under_another_number(lab, blob, program
     driver.start()
     assert driver.domid != first
     lab.run(f"xl block-attach {guest.domid} '{driver.disk('xvde')}'", 120)
-    press(guest, back)
+    guest.press("ret")
     log = Log(ending(guest, 200))
     assert problems(script, log, {0x80: model}, failed=[failed]) == []
     frontend = guest.frontend("xvde")
