@@ -206,14 +206,16 @@ xenbus_probe(struct xenbus_s *bus, const struct xenbus_class_s *class, u32 id)
     return find_backend(bus);
 }
 
-// Say that the device is not ours.
+// Say why the device is not for us to use.
 static int
-owned(struct xenbus_s *bus, int frontend, int backend)
+not_ours(struct xenbus_s *bus, int frontend, int backend)
 {
-    if (bus->closing <= 1)
-        xenbus_fail(bus, "somebody else owns it (frontend %u, backend %u)"
-                    , frontend, backend, 0);
-    return -1;
+    if (bus->closing > 1)
+        return -1;
+    if (backend == XenbusStateUnknown)
+        return xenbus_fail(bus, "there is no backend", 0, 0, 0);
+    return xenbus_fail(bus, "somebody else owns it (frontend %u, backend %u)"
+                       , frontend, backend, 0);
 }
 
 // The states have been read. After a restore or a migration the backend has another
@@ -238,7 +240,7 @@ xenbus_check_free(struct xenbus_s *bus)
         return -1;
     if (frontend == XenbusStateInitialising && backend == XenbusStateInitWait)
         return 0;
-    return owned(bus, frontend, backend);
+    return not_ours(bus, frontend, backend);
 }
 
 // How many nodes of others are removed at most: of queues there may be some.
@@ -290,7 +292,7 @@ xenbus_reset(struct xenbus_s *bus)
         return xenbus_fail(bus, "the backend's state cannot be read", 0, 0, 0);
     if (!was_used(bus, frontend)) {
         if (frontend != XenbusStateInitialising)
-            return owned(bus, frontend, backend);
+            return not_ours(bus, frontend, backend);
         if (backend == XenbusStateInitWait)
             return 0;
         if (backend == XenbusStateInitialising)
@@ -298,7 +300,7 @@ xenbus_reset(struct xenbus_s *bus)
             return wait_backend(bus, STATE(InitWait), ~STATE(Initialising)
                                 , XEN_LIMIT_POST, "get ready");
         if (backend == XenbusStateUnknown)
-            return xenbus_fail(bus, "there is no backend", 0, 0, 0);
+            return not_ours(bus, frontend, backend);
         return xenbus_fail(bus, "left alone, its backend does not wait for a frontend"
                            " (state %u)", backend, 0, 0);
     }
@@ -363,7 +365,7 @@ look_again(struct xenbus_s *bus)
         || (frontend == XenbusStateInitialising && backend == XenbusStateClosed)
         || (frontend == XenbusStateConnected && has_our_ring(bus)))
         return XEN_LIMIT_AGAIN;
-    return owned(bus, frontend, backend);
+    return not_ours(bus, frontend, backend);
 }
 
 int

@@ -69,6 +69,7 @@ def test_a_driver_domain_that_comes_back_under_another_number(lab, blob, program
     driver.destroy()
     guest.press("ret")
     guest.wait_line(f"^KEY {back:04x}$", 120)
+    assert layer_lines(guest)[-1] == "xvde: there is no backend"
     lab.run(f"xl block-detach --force {guest.domid} xvde || true")
     driver.start()
     assert driver.domid != first
