@@ -8,12 +8,16 @@ from lab import Lab, xl_disk
 from pristine import View
 from trial import create, ending, layer_lines, start
 
+# Settings of read_all(); `make matrix` has a row for each.
 KINDS = {
     "4 vCPUs": {"vcpus": 4},
     "memory below maxmem": {"memory": 200, "maxmem": 700},
     "viridian": {"viridian": 1},
     "no platform device": {"xen_platform_pci": 0},
 }
+AHCI = {"vdev": "xvda", "hdtype": "ahci"}
+# In a lab of the size "large", whose dom0 has two CPUs.
+LARGE = {"memory": 5120, "vcpus": 2}
 
 
 def read_all(lab, blob, image, vdev="xvde", backend="phy", **settings):
@@ -37,7 +41,7 @@ def test_guest_reads_its_disk_and_leaves_no_trace(lab, blob, guest_disk, kind):
 
 @pytest.mark.release
 def test_disk_with_a_twin_on_ahci_is_read_through_the_pv_backend(lab, blob, guest_disk):
-    guest = read_all(lab, blob, guest_disk("stream", mib=5), "xvda", hdtype="ahci")
+    guest = read_all(lab, blob, guest_disk("stream", mib=5), **AHCI)
     assert any(line.startswith("AHCI controller at ") for line in guest.lines())
     # the device model was not asked for a sector
     assert not any(re.findall(r"rd_operations=([1-9]\d*)", lab.run(
@@ -48,7 +52,7 @@ def test_disk_with_a_twin_on_ahci_is_read_through_the_pv_backend(lab, blob, gues
 def test_dom0_of_two_cpus_and_a_guest_with_more_than_4_gib(blob, guest_disk, tmp_path):
     with Lab.start("machines-large", size="large") as lab:
         assert lab.run("nproc").split() == ["2"]
-        guest = read_all(lab, blob, guest_disk("stream", mib=5), memory=5120, vcpus=2)
+        guest = read_all(lab, blob, guest_disk("stream", mib=5), **LARGE)
         assert any(re.match(r" *\d+: 0000000100000000 - \w+ = 1 RAM", line)
                    for line in guest.lines())
         guest.destroy()

@@ -38,6 +38,14 @@ GRUB legacy is bookworm's in all of them: later packages of that name have no GR
 
 """
 
+MACHINES = """
+## Other guests and dom0s
+
+A guest of each kind reads its whole disk of 5 MiB, xvde where no twin is named, compares all data,
+and dom0 looks for traces as above.
+
+"""
+
 MODES = """
 ## Modes
 
@@ -102,6 +110,13 @@ def state(cell):
     return f"{'**attached**' if cell['left'] else 'pristine'}, {cell['attaches']}"
 
 
+def machine(cell):
+    """A cell of the table of other guests."""
+    if cell is None:
+        return ""
+    return f"failed: {'; '.join(cell['wrong'])}" if cell["wrong"] else "right, pristine"
+
+
 def costs(cell):
     """The cells of the second table."""
     if cell is None or "error" in cell:
@@ -153,8 +168,9 @@ def pick(loader, results, columns):
     return [results[column.name].get(loader.name) for column in columns]
 
 
-def write(path, loaders, results, modes, labs, facts):
-    """Write the file; results: {column: {loader: cell}}, facts: what HEAD names."""
+def write(path, loaders, results, modes, labs, machines, facts):
+    """Write the file; results: {column: {loader: cell}}, machines: {column: {kind: cell}}, facts:
+    what HEAD names."""
     cells = [cell for column in results.values() for cell in column.values()]
     kernels = {column: match.group(1) for column, found in results.items()
                for cell in found.values()
@@ -166,6 +182,9 @@ def write(path, loaders, results, modes, labs, facts):
     first += [[loader.name, *map(state, pick(loader, results, modes))] for loader in loaders]
     other = [["Loader, OS", *(column.name for column in labs)]]
     other += [[loader.name, *map(state, pick(loader, results, labs))] for loader in loaders]
+    kinds = [["Guest", *machines]]
+    kinds += [[kind, *(machine(cells.get(kind)) for cells in machines.values())]
+              for kind in next(iter(machines.values()))]
     second = [["Loader, OS", "closed: attaches", "MiB", "s", "sticky: attaches", "MiB", "s"]]
     for loader in loaders:
         closed, sticky = pick(loader, results, modes)[:2]
@@ -174,4 +193,5 @@ def write(path, loaders, results, modes, labs, facts):
     path.write_text(HEAD.format(date=max(cell["date"] for cell in cells),
                                 labs="".join(lines).strip(), **facts)
                     + rows(first) + LABS + rows(other) + "\n" + sums(cells) + "\n"
-                    + notes(loaders, results) + MODES + rows(second) + ABSENT)
+                    + notes(loaders, results) + MACHINES + rows(kinds) + MODES + rows(second)
+                    + ABSENT)
