@@ -7,6 +7,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import traceback
 
 from debian import LabError, key
 from releases import chosen
@@ -48,6 +49,8 @@ def measure(lab, blob, disk, settings):
         read_all(lab, blob, disk, **settings)
         return {"wrong": []}
     except (AssertionError, LabError) as error:
-        return {"wrong": [str(error).splitlines()[0]]}
+        # without pytest, an assertion says nothing but where it stands
+        line = traceback.extract_tb(error.__traceback__)[-1].line
+        return {"wrong": [(str(error) or line).splitlines()[0]]}
     finally:
         lab.clean()
