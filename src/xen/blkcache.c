@@ -46,7 +46,7 @@ blkcache_find(struct blkcache_s *cache, u8 disk, u32 chunk)
 {
     int i, n;
     cache->stamp++;
-    for (n = 0; n < BUILD_MAX_EXTDRIVE; n++)
+    for (n = 0; n < XENVDEV_MAX; n++)
         cache->seen[n] |= 1 << disk;
     i = find(cache, disk, chunk);
     if (i < 0)

@@ -4,8 +4,8 @@
 #ifndef __XEN_BLKCACHE_H
 #define __XEN_BLKCACHE_H
 
-#include "config.h" // BUILD_MAX_EXTDRIVE
 #include "types.h" // u32
+#include "vdev.h" // XENVDEV_MAX
 
 // The cache is divided into slots, each for an aligned chunk of a disk. There are
 // enough of them for an int13 of 64 KiB, which touches 17 chunks at most, and for
@@ -32,8 +32,8 @@ struct blkcache_s {
     u32 count;          // slots
     u32 start;          // chunks in the first run of a sequence
     u32 stamp;          // time of the youngest use
-    u32 seen[BUILD_MAX_EXTDRIVE]; // masks: disks used since this one's last miss
-    u8 share[BUILD_MAX_EXTDRIVE]; // disks that were read in turn at its last miss
+    u32 seen[XENVDEV_MAX]; // masks: disks used since this one's last miss
+    u8 share[XENVDEV_MAX]; // disks that were read in turn at its last miss
     struct blkslot_s slots[BLKCACHE_SLOTS];
 };
 

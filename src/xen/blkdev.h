@@ -7,7 +7,6 @@
 #include "blkcache.h" // struct blkcache_s
 #include "blkring.h" // struct blkring_s
 #include "block.h" // struct drive_s
-#include "config.h" // BUILD_MAX_EXTDRIVE
 #include "vdev.h" // struct xenvdev_s
 #include "xenbus.h" // struct xenbus_s
 
@@ -50,7 +49,7 @@ struct xenblk_s {
     u8 busy;            // an int13 is running
     u8 sticky;          // stay attached between two int13 calls
     u8 attached;        // disks that are
-    struct xendisk_s *disks[BUILD_MAX_EXTDRIVE];
+    struct xendisk_s *disks[XENVDEV_MAX];
 };
 
 extern const struct xenbus_class_s xenblk_class;

@@ -5,7 +5,7 @@
 #include "blkio.h" // xenblk_read_chunks
 #include "blkprobe.h" // xenblk_setup
 #include "blktwin.h" // xentwin_add
-#include "config.h" // CONFIG_XEN_PV
+#include "config.h" // BUILD_MAX_EXTDRIVE
 #include "malloc.h" // LegacyRamSize
 #include "memmap.h" // PAGE_SIZE
 #include "output.h" // dprintf
@@ -139,11 +139,19 @@ register_disk(struct xendisk_s *disk)
         boot_add_hd(disk->drive, desc, prio);
 }
 
+// Say that a VBD is no drive: a partition, or one disk too many.
+static void
+leave_out(const char *name, u32 number, u32 partition)
+{
+    dprintf(1, "xen: %s: %u, %s\n", name, number
+            , partition ? "not a whole disk" : "one disk too many");
+}
+
 // Find a place in the list for a disk: a new one, or, if the list is full, that
 // of the disk with the highest number, if this one's is lower. Returns null if
-// there is none.
+// there is none. A disk that is left without one gets its line.
 static struct xendisk_s *
-new_disk(const struct xenvdev_s *vdev)
+new_disk(const struct xenvdev_s *vdev, const char *name, u32 number)
 {
     struct xendisk_s *last = NULL;
     int i;
@@ -159,7 +167,12 @@ new_disk(const struct xenvdev_s *vdev)
     for (i = 0; i < xenblk->count; i++)
         if (!last || xenblk->disks[i]->vdev.disk > last->vdev.disk)
             last = xenblk->disks[i];
-    return last->vdev.disk > vdev->disk ? last : NULL;
+    if (last->vdev.disk <= vdev->disk) {
+        leave_out(name, number, 0);
+        return NULL;
+    }
+    leave_out(last->name, last->number, 0);
+    return last;
 }
 
 // Add a VBD to the list of disks, if it is a whole disk.
@@ -174,17 +187,12 @@ add_disk(u32 number)
     }
     xenvdev_name(&vdev, name);
     if (vdev.partition) {
-        dprintf(1, "xen: %s: %u, not a whole disk\n", name, number);
+        leave_out(name, number, vdev.partition);
         return;
     }
-    struct xendisk_s *disk = new_disk(&vdev);
-    if (!disk) {
-        dprintf(1, "xen: %s: %u, one disk too many\n", name, number);
+    struct xendisk_s *disk = new_disk(&vdev, name, number);
+    if (!disk)
         return;
-    }
-    if (disk->number)
-        dprintf(1, "xen: %s: %u, one disk too many\n"
-                , disk->name, disk->number);
     disk->vdev = vdev;
     disk->number = number;
     memcpy(disk->name, name, sizeof(disk->name));
@@ -350,6 +358,19 @@ xen_drive_prio(struct drive_s *drive, int prio)
     return prio;
 }
 
+// Say whether SeaBIOS has no room for a disk behind those of lower numbers.
+static int
+is_one_too_many(const struct xendisk_s *disk)
+{
+    int i, before = 0;
+    for (i = 0; i < xenblk->count; i++) {
+        const struct xendisk_s *other = xenblk->disks[i];
+        if (other->found && !other->cdrom && other->vdev.disk < disk->vdev.disk)
+            before++;
+    }
+    return before >= BUILD_MAX_EXTDRIVE && !disk->cdrom;
+}
+
 void
 xenblk_register(void)
 {
@@ -359,8 +380,13 @@ xenblk_register(void)
     for (i = 0; i < xenblk->count; i++) {
         // SeaBIOS reads a CD when it gets to know it
         xenwait_begin_post();
-        if (xenblk->disks[i]->found)
-            register_disk(xenblk->disks[i]);
+        struct xendisk_s *disk = xenblk->disks[i];
+        if (disk->found && is_one_too_many(disk)) {
+            leave_out(disk->name, disk->number, 0);
+            disk->found = 0;
+        }
+        if (disk->found)
+            register_disk(disk);
         else
             xentwin_leave(i);
     }

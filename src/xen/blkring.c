@@ -7,7 +7,6 @@
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
 #include "blkring.h" // BLKRING_SECTOR
-#include "config.h" // BUILD_MAX_EXTDRIVE
 #include "evtchn.h" // xenevtchn_open
 #include "gnttab.h" // xengrant_begin
 #include "memmap.h" // PAGE_SIZE
@@ -16,6 +15,7 @@
 #include "session.h" // xen_platform_moved
 #include "string.h" // memset
 #include "util.h" // in_post
+#include "vdev.h" // XENVDEV_MAX
 #include "wait.h" // xenwait_start
 
 _Static_assert(sizeof(union blkif_sring_entry) == 108, "packing");
@@ -28,8 +28,8 @@ _Static_assert(__builtin_offsetof(struct blkif_request_indirect, id)
 
 // Request numbers: one for each disk, so that none can starve it, and then those that
 // all share. A ring page holds a disk's own and all of these.
-#define SHARED 26
-#define REQUESTS (BUILD_MAX_EXTDRIVE + SHARED)
+#define SHARED 24
+#define REQUESTS (XENVDEV_MAX + SHARED)
 _Static_assert(SHARED + 1 <= 32, "requests of one disk");
 
 #define SECTORS_PER_PAGE (PAGE_SIZE / BLKRING_SECTOR)
@@ -49,10 +49,10 @@ _Static_assert(INDIRECT_SEGMENTS
 // then the segments of each request.
 #define RING_REF(index) (XENGRANT_REFS - 1 - (index))
 #define SEGMENT_REF(id, segment) \
-    (RING_REF(BUILD_MAX_EXTDRIVE) \
+    (RING_REF(XENVDEV_MAX) \
      - (id) * BLKIF_MAX_SEGMENTS_PER_REQUEST - (segment))
-_Static_assert(SEGMENT_REF(REQUESTS - 1, BLKIF_MAX_SEGMENTS_PER_REQUEST) > 32
-               , "references of the toolstack and of the OS");
+_Static_assert(SEGMENT_REF(REQUESTS - 1, BLKIF_MAX_SEGMENTS_PER_REQUEST - 1)
+               >= GNTTAB_NR_RESERVED_ENTRIES, "references of the toolstack");
 
 struct request_s {
     struct blkring_s *ring; // whose it is until its grants have ended, or null
@@ -106,9 +106,9 @@ blkring_open(struct blkring_s *ring, domid_t domid)
     ring->broken = 0;
     ring->domid = domid;
     // the reference may be somebody else's: then the next one will do
-    int tries = BUILD_MAX_EXTDRIVE;
+    int tries = XENVDEV_MAX;
     while (!xengrant_is_free(ring->ref) && --tries)
-        ring->ref = ring->ref == RING_REF(0) ? RING_REF(BUILD_MAX_EXTDRIVE - 1)
+        ring->ref = ring->ref == RING_REF(0) ? RING_REF(XENVDEV_MAX - 1)
                                              : ring->ref + 1;
     if (xengrant_begin(ring->ref, domid, sring, 0))
         return -1;
@@ -324,7 +324,7 @@ static int
 find_numbers(struct blkring_s *ring, u32 numbers)
 {
     u32 id;
-    for (id = BUILD_MAX_EXTDRIVE; id + numbers <= REQUESTS; id += numbers)
+    for (id = XENVDEV_MAX; id + numbers <= REQUESTS; id += numbers)
         if (are_free(id, numbers))
             return id;
     return numbers == 1 && are_free(ring->number, 1) ? ring->number : -1;
@@ -398,7 +398,7 @@ fill_request(struct blkring_s *ring, int id, u64 sector, u32 count, void *buf)
     memset(req, 0, sizeof(*req));
     if (request->numbers > 1 && ring->indirect) {
         void *page = requests->pages
-                     + (id - BUILD_MAX_EXTDRIVE) / INDIRECT_NUMBERS * PAGE_SIZE;
+                     + (id - XENVDEV_MAX) / INDIRECT_NUMBERS * PAGE_SIZE;
         memset(page, 0, PAGE_SIZE);
         done = fill_segments(ring, id, count, buf, page, ring->indirect);
         grant_ref_t ref = SEGMENT_REF(id, request->grants);

@@ -28,7 +28,7 @@ struct blkring_s {
 // Allocate what all rings share. POST only. Returns 0 or -1.
 int blkring_setup(void);
 
-// Allocate the ring page of disk number `index` (0..BUILD_MAX_EXTDRIVE-1).
+// Allocate the ring page of disk number `index` (0..XENVDEV_MAX-1).
 // POST only. Returns 0 or -1.
 int blkring_alloc(struct blkring_s *ring, const char *name, int index);
 

@@ -7,7 +7,7 @@
 #include "xenapi.h" // grant_ref_t
 
 // Number of references in the one grant frame that the layer uses. Takers
-// count down from the top: the low ones are the toolstack's and the OS's.
+// count down from the top: the lowest ones are the toolstack's.
 #define XENGRANT_REFS (4096 / sizeof(grant_entry_v1_t))
 
 // Say whether an entry is nobody's: all of it is zero. Who has reserved one may

@@ -4,7 +4,12 @@
 #ifndef __XEN_VDEV_H
 #define __XEN_VDEV_H
 
+#include "config.h" // BUILD_MAX_EXTDRIVE
 #include "types.h" // u32
+
+// VBDs that have a place: as many disks as SeaBIOS can have, and four CDs, as many as
+// libxl emulates.
+#define XENVDEV_MAX (BUILD_MAX_EXTDRIVE + 4)
 
 enum { XENVDEV_XVD, XENVDEV_HD, XENVDEV_SD };
 

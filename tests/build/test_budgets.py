@@ -51,7 +51,7 @@ BOUNDED = {
     ("blkring.c", "free_request", "while (numbers--)"):
         "at most INDIRECT_NUMBERS",
     ("blkring.c", "find_numbers",
-     "for (id = BUILD_MAX_EXTDRIVE; id + numbers <= REQUESTS; id += numbers)"):
+     "for (id = XENVDEV_MAX; id + numbers <= REQUESTS; id += numbers)"):
         "numbers is 1 or INDIRECT_NUMBERS",
     ("blkring.c", "get_id", "while ((id = find_numbers(ring, numbers)) < 0 && !ring->broken)"):
         "each round ends half of what is under way, with a deadline, or wants less, or breaks",

@@ -78,18 +78,38 @@ def test_emulated_twin_is_booted_when_the_pv_disk_cannot_be_attached(lab, blob, 
     assert len(reads) == 2 and all(reads.values()), reads
 
 
+def sixteen_drives(lab, blob, disks):
+    """A guest finds drives 80 to 8F; returns what the layer says of each VBD: [(name, text)]."""
+    guest = lab.create(disks, blob, timeout=300, paused=True)
+    before = View(guest)
+    assert drives(boot(guest, 300)) == [(f"{0x80 + number:02x}", "all") for number in range(16)]
+    assert View(guest).traces(before) == []
+    return [line.split(": ", 1) for line in layer_lines(guest) if re.match("(xv|h)d[a-z]+: ", line)]
+
+
 @pytest.mark.slow
 def test_the_first_16_of_40_disks_are_drives(lab, blob, guest_disk):
     """By their numbers, in whatever order the toolstack has them; each of the others has a line."""
     names = [f"xvd{letter}" for letter in "efghijklmnopqrstuvwxyz"]
     names += [f"xvda{letter}" for letter in "abcdefghijklmnopqr"]
     device = lab.attach(guest_disk("disks", mib=5, label="all"), readonly=True)
-    guest = lab.create([xl_disk(device, name, access="ro") for name in reversed(names)], blob,
-                       timeout=300, paused=True)
-    before = View(guest)
-    assert drives(boot(guest, 300)) == [(f"{0x80 + number:02x}", "all") for number in range(16)]
-    said = [line.split(": ", 1) for line in layer_lines(guest) if line.startswith("xvd")]
+    said = sixteen_drives(lab, blob, [
+        xl_disk(device, name, access="ro") for name in reversed(names)])
     assert sorted(name for name, text in said if text.endswith(", read-only")) == sorted(names[:16])
     assert sorted(name for name, text in said if text.endswith("one disk too many")) == sorted(
         names[16:])
-    assert View(guest).traces(before) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cds", ["hda hdb hdc hdd", "xvda hdc xvdm xvdz"])
+def test_16_disks_and_4_cds_are_drives(lab, blob, guest_disk, cds):
+    """No CD takes a disk's place, whatever its name; twenty VBDs have a drive each."""
+    names = [f"xvd{letter}" for letter in "efghijklnopqrstu"]
+    device = lab.attach(guest_disk("disks", mib=5, label="all"), readonly=True)
+    said = sixteen_drives(lab, blob, [
+        *(xl_disk(device, name, access="ro") for name in names),
+        *(xl_disk(device, name, access="ro", backend="qdisk", devtype="cdrom")
+          for name in cds.split())])
+    assert sorted(name for name, text in said if ", CD" in text) == sorted(cds.split())
+    assert sorted(name for name, text in said if text.endswith(", read-only")) == sorted(names)
+    assert not any("too many" in text for _, text in said)

@@ -38,9 +38,15 @@ WRONG = {
     "268440064": ({"backend": {"sectors": "999999999999999999"}}, "xvds: too large"),
     "268440320": ({"backend": {"info": "text"}},
                   'xvdt: no usable number in "info" of its backend'),
-    # the sixteen before are as many as SeaBIOS can have
-    "268440576": ({}, "xvdu: 268440576, one disk too many"),
-    "268440832": ({}, "xvdv: 268440832, one disk too many"),
+    "268440576": ({"backend": {"sector-size": "512 bytes"}},
+                  'xvdu: no usable number in "sector-size" of its backend'),
+    "268440832": ({"frontend": {"backend-id": "-1"}}, "xvdv: no usable backend-id"),
+    "268441088": ({"frontend": {"backend-id": ""}}, "xvdw: no usable backend-id"),
+    "268441344": ({"backend": {"sectors": "0x2800"}},
+                  'xvdx: no usable number in "sectors" of its backend'),
+    # the twenty before have a place: sixteen disks and four CDs could be among them
+    "268441600": ({}, "xvdy: 268441600, one disk too many"),
+    "268441856": ({}, "xvdz: 268441856, one disk too many"),
     "51713": ({}, "xvda1: 51713, not a whole disk"),
     "5": ({}, "VBD 5: not a number that stands for a disk"),
     "text": ({}, 'VBD "text": not a number'),

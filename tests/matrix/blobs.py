@@ -11,12 +11,13 @@ HERE = pathlib.Path(__file__).resolve().parent
 PROJECT = HERE.parent.parent
 SOURCES = ["Makefile", "Kconfig.xen", "configs", "patches", "scripts", "src", "tests/lab/packages"]
 
-# For each hint: the text of src/xen/handover.c without which it is not taken, and what comes there.
+# For each hint: the file in src/xen, its text without which it is not taken, and what comes there.
 HINTS = {
-    "E820": ("(regs->ax == 0xe820 && !regs->ebx)", "0"),
-    "EC00": ("regs->ax == 0xec00", "0"),
-    "floppy": ("(!regs->ah && !regs->dl)", "0"),
-    "idle": ("if (!left)", "if (0)"),
+    "E820": ("handover.c", "(regs->ax == 0xe820 && !regs->ebx)", "0"),
+    "EC00": ("handover.c", "regs->ax == 0xec00", "0"),
+    "floppy": ("handover.c", "(!regs->ah && !regs->dl)", "0"),
+    "idle": ("handover.c", "if (!left)", "if (0)"),
+    "sector 0": ("blkfront.c", "xenblk->sticky && todo->sector", "xenblk->sticky"),
 }
 STICKY = "CONFIG_XEN_PV_STICKY=y"
 MODES = {       # name: (settings, hints that are left out)
@@ -35,14 +36,15 @@ def sources():
                   if file.is_file())
 
 
-def without(text, hints):
-    """The source of handover.c without some hints."""
-    for hint in hints:
-        old, new = HINTS[hint]
-        if text.count(old) != 1:
-            raise ValueError(f"handover.c: {old!r} is there {text.count(old)} times, not once")
-        text = text.replace(old, new)
-    return text
+def leave_out(hints, layer):
+    """Put the files of a copy of src/xen there as they are without some hints."""
+    texts = {file: (PROJECT / "src/xen" / file).read_text() for file, _, _ in HINTS.values()}
+    for file, old, new in map(HINTS.get, hints):
+        if texts[file].count(old) != 1:
+            raise ValueError(f"{file}: {old!r} is there {texts[file].count(old)} times, not once")
+        texts[file] = texts[file].replace(old, new)
+    for file, text in texts.items():
+        (layer / file).write_text(text)
 
 
 def build(directory):
@@ -53,11 +55,9 @@ def build(directory):
             copy = tree / file.relative_to(PROJECT)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(file, copy)
-        handover = tree / "src/xen/handover.c"
-        original = handover.read_text()
         for mode, (settings, hints) in MODES.items():
             with Step(f"blob: {mode}", 15):
-                handover.write_text(without(original, hints))
+                leave_out(hints, tree / "src/xen")
                 command(["env", "-u", "MAKEFLAGS", "make", "-s", f"SETTINGS={settings}"], cwd=tree)
                 name = "seabios-xenpvh.elf" if mode == "pvh" else "bios-xenpv.bin"
                 shutil.copy(tree / "out" / name, directory / f"{mode}.bin")

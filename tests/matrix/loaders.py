@@ -228,7 +228,9 @@ def files(release):
 def loaders(release):
     """All rows of the matrix."""
     where = files(release)
-    grub2, setup, syslinux = ("E820",), ("E820", "EC00"), ("E820", "EC00", "floppy")
+    # what 16-bit code of Linux and Xen does: it looks for a signature on each disk, not on CDs
+    grub2, setup = ("E820",), ("E820", "EC00", "sector 0")
+    syslinux, isolinux = (*setup, "floppy"), ("E820", "EC00", "floppy")
     silent = {"first": "^SILENT: in protected mode", "linux": False}
 
     def linux(name, image, hints, **settings):
@@ -245,7 +247,7 @@ def loaders(release):
         linux("GRUB 2 `chainloader`, SYSLINUX, Linux", "grub-chain", syslinux),
         linux("SYSLINUX on FAT, Linux", "syslinux", syslinux),
         linux("EXTLINUX on ext2, Linux", "extlinux", syslinux, prepare=install_extlinux),
-        linux("ISOLINUX on a PV CD, Linux", "grub-linux", syslinux, cdrom=where / "isolinux.iso"),
+        linux("ISOLINUX on a PV CD, Linux", "grub-linux", isolinux, cdrom=where / "isolinux.iso"),
         linux("GRUB legacy, Linux", "grub-legacy", syslinux),
         other("GRUB 2 `linux16`, memtest86+", "grub-memtest", "Memtest86", grub2),
         linux("GRUB 2, iPXE `sanboot`, GRUB 2 `linux`, Linux", "grub-ipxe", grub2,

@@ -52,9 +52,9 @@ MODES = """
 - *closed*: the default, attached only while an int13 runs.
 - *sticky* (`CONFIG_XEN_PV_STICKY`): attached until a hint. The hints are the start of the memory
   map (int15 E820 with EBX=0), int15 EC00, the reset of the floppy drive (int13 AH=00 DL=00), 2 s
-  without int13, and a few more that no loader here needs.
-- *no E820*, *no EC00*, *no floppy*, *no idle*: *sticky* without this one hint.
-- *no hint*: *sticky* without these four. It shows that the test sees a disk that is left attached.
+  without int13, a read of sector 0 (the disk's own), and a few more that no loader here needs.
+- *no E820*, *no EC00*, *no floppy*, *no idle*, *no sector 0*: *sticky* without this one hint.
+- *no hint*: *sticky* without these five. It shows that the test sees a disk that is left attached.
 - *pvh*: *closed*, in a PVH guest: `out/seabios-xenpvh.elf`, and no device model.
 
 Beside the memory map, no loader here needs EC00 or the reset of the floppy drive; without it they

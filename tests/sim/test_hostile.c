@@ -843,7 +843,7 @@ answers_nothing(int indirect)
     while (!sim_read_unchecked(bad, i * 128, 128))
         i++;
     // all numbers that are shared, three at a time, or one, and then its own
-    check_equal(bad->requests - wait_full, indirect ? 8 : 27);
+    check_equal(bad->requests - wait_full, indirect ? 8 : 25);
     check_good();
     sim_check_clean();
     for (i = 0; i < 80; i++)

@@ -76,12 +76,38 @@ TEST(post_registers_any_number_of_disks_up_to_the_limit_of_the_bios)
 TEST(post_leaves_out_disks_beyond_the_limit_and_says_so)
 {
     int i;
-    for (i = 0; i < BUILD_MAX_EXTDRIVE + 2; i++)
+    for (i = 0; i < XENVDEV_MAX + 2; i++)
         sim_disk(1 << 28 | i << 8);
     sim_boot();
     check_equal(sim_drive_count, BUILD_MAX_EXTDRIVE);
-    check_true(sim_logged("one disk too many"));
-    check_equal(backends[16]->connects, 0);
+    for (i = BUILD_MAX_EXTDRIVE; i < XENVDEV_MAX + 2; i++) {
+        check_true(!sim_drive(backends[i]));
+        check_true(backends[i]->connects <= (i < XENVDEV_MAX));
+    }
+    check_true(sim_logged("xen: xvdq: 268439552, one disk too many\n"));
+    check_true(sim_logged("xen: xvdv: 268440832, one disk too many\n"));
+}
+
+// A CD takes no disk's place, whichever of them the store lists first.
+static void
+boot_with_cds(int first)
+{
+    int i;
+    for (i = 0; i < XENVDEV_MAX; i++)
+        sim_disk(1 << 28 | i << 8)->type = i >= first && i < first + 4 ? "cdrom" : "disk";
+    sim_boot();
+    check_equal(sim_drive_count, XENVDEV_MAX);
+    for (i = 0; i < XENVDEV_MAX; i++) {
+        check_equal(sim_drives[i].cdrom, i >= first && i < first + 4);
+        check_equal(sim_drives[i].drive->cntl_id & 0xff, i);
+        check_equal(sim_read(backends[i], 40, 8), 0);
+    }
+    check_true(!sim_logged("too many"));
+}
+
+TEST(post_registers_as_many_disks_as_the_bios_can_have_and_four_cds)
+{
+    check_each(XENVDEV_MAX - 3, boot_with_cds);
 }
 
 // SeaBIOS boots from the first hard disk only, in the order of cntl_id.
@@ -99,15 +125,16 @@ TEST(post_puts_a_disk_that_cannot_be_booted_behind_the_others)
 TEST(post_prefers_disks_of_lower_numbers)
 {
     int i;
-    for (i = 0; i < BUILD_MAX_EXTDRIVE; i++)
+    for (i = 0; i < XENVDEV_MAX; i++)
         sim_disk(1 << 28 | (20 + i) << 8);
     struct backend *first = sim_disk(XVDA);
     sim_boot();
     check_equal(sim_drive_count, BUILD_MAX_EXTDRIVE);
     check_true(sim_drive(first));
-    check_true(!sim_drive(backends[BUILD_MAX_EXTDRIVE - 1]));
-    check_true(sim_logged("one disk too many"));
-    check_equal(backends[BUILD_MAX_EXTDRIVE - 1]->connects, 0);
+    for (i = 0; i < XENVDEV_MAX; i++)
+        check_equal(sim_drive(backends[i]) != NULL, i < BUILD_MAX_EXTDRIVE - 1);
+    check_true(sim_logged("xen: xvdan: 268445440, one disk too many\n"));
+    check_equal(backends[XENVDEV_MAX - 1]->connects, 0);
 }
 
 TEST(post_attaches_to_all_disks_at_the_same_time)
