@@ -247,7 +247,7 @@ matrix: | packages-build packages-lab
 	@tests/matrix/run
 
 # How fast the layer is, and how fast other ways to read a disk are; not a part of `check`
-bench: | packages-build packages-lab packages-bench
+bench: $(ROM) | packages-build packages-lab packages-bench
 	@tests/bench/run
 
 

@@ -9,6 +9,7 @@ from lab import xl_disk
 from network import VIF
 
 OUT = disks.PROJECT / "out/bench"
+ROM = disks.PROJECT / "out/58530001.rom"
 SETTINGS = {    # of `make`, for each blob
     "closed": "",
     "sticky": "CONFIG_XEN_PV_STICKY=y",
@@ -57,6 +58,7 @@ COLUMNS = [
            settings={**PVH, "cmdline": "seabios:etc/show-boot-menu=0"}),
     Column("pvh", "GRUB in PVH", first="xvda", settings=PVH),
     Column("pvh qdisk", "GRUB in PVH, qdisk", first="xvda", backend="qdisk", settings=PVH),
+    Column("rom", "netfront, `make ipxe`", "closed", settings={"vif": [VIF], "boot": "n"}),
     Column("netfront", "netfront", "closed", settings={"vif": [VIF]}),
     Column("e1000", "e1000", "closed", settings=emulated("e1000")),
     Column("rtl8139", "rtl8139", "closed", settings=emulated("rtl8139")),

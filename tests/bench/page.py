@@ -127,8 +127,9 @@ the other half GRUB saves its environment first: what it writes to is read from 
 ## Boot from the network
 
 Seconds from the guest's creation to the kernel's entry, 16 and 60 MiB of kernel and initrd by HTTP from
-dom0 over one bridge, and MiB/s of what the larger ones have more. The loader is Debian's iPXE on a PV disk,
-which GRUB starts; the guests of the emulated devices have no Xen platform device, thus no netfront.
+dom0 over one bridge, and MiB/s of what the larger ones have more. The loader of the first is the ROM of
+`make ipxe`, with its patches (`patches/ipxe`), and there is no disk; that of the others is Debian's iPXE on
+a PV disk, which GRUB starts. The guests of the emulated devices have no Xen platform device, thus no netfront.
 
 """,
 "post": """

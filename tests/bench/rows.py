@@ -12,17 +12,18 @@ import typing
 import counts
 import disks
 import images
-from columns import BY_NAME
+from columns import BY_NAME, ROM
 from course import Course, Late
 from lab import Lab, firmware
-from network import Network, ROOT, ipxe_disk, url
+from network import Network, ROOT, ipxe_disk, script, url
 from trial import stall, twin_reads
 
 PV = ["closed", "closed qdisk", "sticky", "sticky qdisk"]
 FAST = ["closed", "sticky", "dma", "ahci"]
 TWINS = ["closed", "twin", "twin ahci", "ide", "ahci"]
 # the goals are about these
-REPEATED = ["closed", "twin", "sticky", "ahci", "layer pvh", "pvh", "linux", "netfront", "e1000"]
+REPEATED = ["closed", "twin", "sticky", "ahci", "layer pvh", "pvh", "linux", "rom", "netfront",
+            "e1000"]
 
 
 @dataclasses.dataclass
@@ -290,20 +291,27 @@ NETWORK_LIMIT = 120
 def network(bench, column, size):
     """Seconds from the guest's creation to the kernel's entry; iPXE loads it by HTTP from dom0.
 
-    Debian's iPXE, which has all the drivers, is on a PV disk with a script. What takes longer than
-    NETWORK_LIMIT is ended; the rest of the time follows from what dom0 has sent until then.
+    Debian's iPXE, which has all the drivers, is on a PV disk with a script; our ROM gets its script
+    from the network, and there is no disk. What takes longer than NETWORK_LIMIT is ended; the rest of
+    the time follows from what dom0 has sent until then.
     """
-    path = bench.made / "ipxe.raw"
-    if not path.exists():
-        ipxe_disk(path, "dhcp net0", f"kernel {url('disk/vmlinuz')} {disks.LINUX_OPTIONS}",
-                  f"initrd {url('disk/initrd')}", "boot")
-    Network(bench.lab, {})
-    files, loader = bench.attach(bench.files / f"grub-{size}.raw"), bench.attach(path)
+    load = [f"kernel {url('disk/vmlinuz')} {disks.LINUX_OPTIONS}", f"initrd {url('disk/initrd')}",
+            "boot"]
+    Network(bench.lab, {"script": script(*load)}, boot=url("script"))
+    files, loaders, settings = bench.attach(bench.files / f"grub-{size}.raw"), [], {}
+    if column.name == "rom":
+        rom = bench.lab.put(ROM.name, ROM.read_bytes())
+        settings["device_model_args"] = ["-global", f"xen-platform.romfile={rom}"]
+    else:
+        path = bench.made / "ipxe.raw"
+        if not path.exists():
+            ipxe_disk(path, "dhcp net0", *load)
+        loaders.append(bench.attach(path))
     bench.lab.run(f"mkdir {ROOT}/disk; "
                   f"mount -o ro,offset={images.FIRST * images.SECTOR} {files} {ROOT}/disk")
     try:
-        with bench.course(column, [loader], memory=512) as course:
-            begin = course.boot()["boot sector"]
+        with bench.course(column, loaders, memory=512, **settings) as course:
+            begin = max(course.boot(bool(loaders)).values())
             try:
                 return course.marks(["kernel"], begin + NETWORK_LIMIT)
             except Late:
@@ -388,7 +396,7 @@ ROWS = [
     Row("load syslinux 60", load, FAST, 1, ("syslinux", "60")),
     Row("twins", load, TWINS, 3, ("grub", "60")),
     Row("twins saved", load, TWINS, 3, ("saved", "60")),
-    *[Row(f"network {size}", network, ["netfront", "e1000", "rtl8139"], 3, (size,))
+    *[Row(f"network {size}", network, ["rom", "netfront", "e1000", "rtl8139"], 3, (size,))
       for size in disks.LOADS],
     Row("post 1", post, ["closed", "ide", "ahci"], 3, (1,)),
     Row("post 4", post, ["closed", "ide", "ahci"], 3, (4,)),

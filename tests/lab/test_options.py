@@ -13,7 +13,8 @@ from test_machines import read_all
 
 pytestmark = pytest.mark.slow
 
-# Name: its values that are not the default, or not the lab's (GUEST in lab.py).
+# Name: its values that are not the default, or not the lab's (GUEST in lab.py). Not here is what
+# Debian's Xen refuses: hap=0, tsc_mode="native_paravirt".
 OPTIONS = {
     # CPUs and memory
     "vcpus": [2, 8],
@@ -28,7 +29,6 @@ OPTIONS = {
     "nomigrate": [1],
     "driver_domain": [1],
     # what the CPU can do
-    "hap": [0],
     "pae": [0],
     "nx": [0],
     "altp2m": ["external"],
@@ -42,9 +42,9 @@ OPTIONS = {
     "hpet": [0],
     "vpt_align": [0],
     "timer_mode": [0, 1, 2, 3],
-    "tsc_mode": ["default", "always_emulate", "native_paravirt"],
+    "tsc_mode": ["default", "always_emulate"],
     "localtime": [1],
-    "rtc_timeoffset": [-3600],
+    "rtc_timeoffset": [3600],
     "ms_vm_genid": ["generate"],
     "viridian": [1, ["all"], ["base", "time_ref_count", "reference_tsc"]],
     "xen_platform_pci": [0],
@@ -73,7 +73,7 @@ def reader(module_lab, blob, guest_disk):
     image = guest_disk("stream", mib=5)
 
     def run(vdev, **settings):
-        if "usbdevice" in settings or "usbversion" in settings:
+        if "usbdevice" in settings:
             settings["usb"] = 1
         try:
             read_all(module_lab, blob, image, vdev, **settings)
@@ -92,7 +92,11 @@ def test_pairs_at_random(boot):
     seed = int(os.environ.get("SEED") or random.randrange(10 ** 6))
     chance, wrong = random.Random(seed), []
     for _ in range(10):
-        settings = dict(chance.sample(CASES, 2))
+        settings = {}
+        # xl takes usbversion only without its other ways to USB
+        while len(settings) < 2 or ("usbversion" in settings
+                                    and {"usb", "usbdevice"} & {*settings}):
+            settings = dict(chance.sample(CASES, 2))
         vdev = chance.choice(DISKS)
         try:
             boot(vdev, **settings)
