@@ -37,7 +37,7 @@ class Loader:
     first: str                      # the OS's first message, a pattern
     linux: bool = True
     serial: bool = False            # the message comes on the serial port, not on port 0xE9
-    hints: tuple = ()               # what announces the OS, by the loader or the OS's 16-bit entry
+    hints: tuple = ()               # any of these closes the disk after its last int13
     cdrom: str = ""                 # the CD to boot from, xvdf
     not_pvh: str = ""               # why it cannot be run in a PVH guest
     prepare: typing.Callable = None     # called with (lab, its disk in dom0) before the boot
@@ -228,9 +228,8 @@ def files(release):
 def loaders(release):
     """All rows of the matrix."""
     where = files(release)
-    # what 16-bit code of Linux and Xen does: it looks for a signature on each disk, not on CDs
-    grub2, setup = ("E820",), ("E820", "EC00", "sector 0")
-    syslinux, isolinux = (*setup, "floppy"), ("E820", "EC00", "floppy")
+    # 16-bit code of Linux and Xen ends with a look for a signature on each disk, but on no CD
+    grub2, setup, isolinux = ("E820",), ("sector 0",), ("E820", "EC00", "floppy")
     silent = {"first": "^SILENT: in protected mode", "linux": False}
 
     def linux(name, image, hints, **settings):
@@ -244,11 +243,11 @@ def loaders(release):
         linux("GRUB 2 `linux`, Linux", "grub-linux", grub2),
         linux("GRUB 2 `linux16`, Linux", "grub-linux16", setup),
         other("GRUB 2 `multiboot2`, Xen", "grub-xen", "Xen version", setup),
-        linux("GRUB 2 `chainloader`, SYSLINUX, Linux", "grub-chain", syslinux),
-        linux("SYSLINUX on FAT, Linux", "syslinux", syslinux),
-        linux("EXTLINUX on ext2, Linux", "extlinux", syslinux, prepare=install_extlinux),
+        linux("GRUB 2 `chainloader`, SYSLINUX, Linux", "grub-chain", setup),
+        linux("SYSLINUX on FAT, Linux", "syslinux", setup),
+        linux("EXTLINUX on ext2, Linux", "extlinux", setup, prepare=install_extlinux),
         linux("ISOLINUX on a PV CD, Linux", "grub-linux", isolinux, cdrom=where / "isolinux.iso"),
-        linux("GRUB legacy, Linux", "grub-legacy", syslinux),
+        linux("GRUB legacy, Linux", "grub-legacy", setup),
         other("GRUB 2 `linux16`, memtest86+", "grub-memtest", "Memtest86", grub2),
         linux("GRUB 2, iPXE `sanboot`, GRUB 2 `linux`, Linux", "grub-ipxe", grub2,
               not_pvh="the disk's GRUB asks the CMOS, which a PVH guest has not"),

@@ -24,7 +24,7 @@ frontend.
 
 The number counts the attaches of the whole boot up to there, with one for each disk in POST. In
 *closed* it can differ by one or two from run to run: a slow machine makes the cache forget earlier.
-Empty: the loader does not give this hint, so leaving it out changes nothing. `make matrix` fails if
+Empty: this hint does not come, or others of the disk's int13 come after it. `make matrix` fails if
 a device is not pristine in *closed*, or in the other modes after a hint that was not left out, and
 also if it is pristine without one.
 
@@ -52,13 +52,14 @@ MODES = """
 - *closed*: the default, attached only while an int13 runs.
 - *sticky* (`CONFIG_XEN_PV_STICKY`): attached until a hint. The hints are the start of the memory
   map (int15 E820 with EBX=0), int15 EC00, the reset of the floppy drive (int13 AH=00 DL=00), 2 s
-  without int13, a read of sector 0 (the disk's own), and a few more that no loader here needs.
+  without int13, a read of a disk's sector 0 (for this disk), and a few more that no loader here
+  needs.
 - *no E820*, *no EC00*, *no floppy*, *no idle*, *no sector 0*: *sticky* without this one hint.
 - *no hint*: *sticky* without these five. It shows that the test sees a disk that is left attached.
 - *pvh*: *closed*, in a PVH guest: `out/seabios-xenpvh.elf`, and no device model.
 
-Beside the memory map, no loader here needs EC00 or the reset of the floppy drive; without it they
-catch all that end in 16-bit code.
+16-bit code of Linux and Xen reads sector 0 of each disk after all other hints, for its signature:
+that is the last int13, so the disk is closed after it. On a CD it reads nothing.
 
 ## Time
 
