@@ -10,7 +10,8 @@ from trial import create
 
 
 @pytest.mark.parametrize("backend, filesystem", [
-    pytest.param("phy", "ext4", marks=pytest.mark.release), ("qdisk", "vfat")])
+    pytest.param("phy", "ext4", marks=pytest.mark.release),
+    pytest.param("qdisk", "vfat", marks=pytest.mark.slow)])
 def test_grub_loads_linux_which_mounts_the_same_disk(lab, blob, grub_linux, backend, filesystem):
     device = lab.attach(grub_linux(filesystem=filesystem, options="lab.end=shell"), snapshot=True)
     guest = create(lab, [xl_disk(device, "xvde", backend=backend)], blob)
@@ -25,7 +26,7 @@ def test_grub_loads_linux_which_mounts_the_same_disk(lab, blob, grub_linux, back
     assert any(re.search('/device/vbd/51776/state: "4" .* was "1"', line) for line in found), found
 
 
-@pytest.mark.parametrize("backend", ["phy", "qdisk"])
+@pytest.mark.parametrize("backend", ["phy", pytest.param("qdisk", marks=pytest.mark.slow)])
 def test_boot_sector_runs_from_the_only_disk(lab, blob, guest_disk, backend):
     guest = create(lab, [xl_disk(lab.attach(guest_disk("hello", mib=5)), "xvde", backend=backend)],
                    blob)

@@ -240,7 +240,7 @@ def test_migration_at_the_prompt_loses_nothing(lab, program, watch):
     guest.wait_line("^KEY 1e61$")
 
 
-@pytest.mark.parametrize("vga", ["none", "stdvga"])
+@pytest.mark.parametrize("vga", ["none", pytest.param("stdvga", marks=pytest.mark.slow)])
 def test_hvm_guest_has_a_console_if_it_is_asked_for(lab, blob, guest_disk, watch, vga):
     disk = lab.attach(guest_disk("console", mib=5))
     guest = create(lab, [xl_disk(disk, "xvde")], blob, memory=64, vga=vga)

@@ -90,7 +90,8 @@ def build(project, name, old, new, settings=""):
 
 @pytest.mark.pvh
 @pytest.mark.parametrize("backends", [
-    pytest.param(BACKENDS, marks=pytest.mark.release), BACKENDS[::-1]])
+    pytest.param(BACKENDS, marks=pytest.mark.release),
+    pytest.param(BACKENDS[::-1], marks=pytest.mark.slow)])
 def test_strict_os_takes_the_disks_without_a_hint(take_over, blob, backends):
     guest = take_over(blob, backends)
     assert failures(guest) == []

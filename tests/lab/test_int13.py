@@ -10,7 +10,9 @@ from trial import create, ending, start
 
 pytestmark = pytest.mark.pvh
 
-BACKENDS = ["phy", pytest.param("qdisk", marks=pytest.mark.release)]
+# blkback's is also in test_pvh.py
+BACKENDS = [pytest.param("phy", marks=pytest.mark.slow),
+            pytest.param("qdisk", marks=pytest.mark.release)]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -78,7 +78,7 @@ def test_debug_keys_return_what_the_hypervisor_prints(lab):
     assert "Event channel information for domain 0" in lab.debug_keys("e")
 
 
-@pytest.mark.parametrize("backend", ["phy", "qdisk"])
+@pytest.mark.parametrize("backend", ["phy", pytest.param("qdisk", marks=pytest.mark.slow)])
 def test_stock_seabios_boots_from_an_emulated_disk(lab, guest_disk, backend):
     disk = lab.attach(guest_disk("hello"))
     guest = lab.create([xl_disk(disk, "xvda", backend=backend)])
@@ -91,7 +91,7 @@ def test_stock_seabios_boots_from_an_emulated_disk(lab, guest_disk, backend):
     guest.wait_end(10)
 
 
-@pytest.mark.parametrize("backend", ["phy", "qdisk"])
+@pytest.mark.parametrize("backend", ["phy", pytest.param("qdisk", marks=pytest.mark.slow)])
 def test_counters_show_that_requests_go_to_the_pv_backend(lab, blob, guest_disk, backend):
     disks = [xl_disk(lab.attach(guest_disk("hello", name=name)), name, backend=backend)
              for name in ("xvda", "xvdb")]

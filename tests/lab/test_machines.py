@@ -34,7 +34,8 @@ def read_all(lab, blob, image, vdev="xvde", backend="phy", **settings):
 
 
 @pytest.mark.parametrize("kind", [pytest.param("4 vCPUs", marks=pytest.mark.release),
-                                  *list(KINDS)[1:]])
+                                  *(
+    pytest.param(kind, marks=pytest.mark.slow) for kind in list(KINDS)[1:])])
 def test_guest_reads_its_disk_and_leaves_no_trace(lab, blob, guest_disk, kind):
     read_all(lab, blob, guest_disk("stream", mib=5), **KINDS[kind])
 

@@ -98,7 +98,7 @@ def boot_program(text):
     return (code + text.encode() + b"\n\0").ljust(2048, b"\0")
 
 
-@pytest.mark.parametrize("vdev", ["hdc", "xvdf"])
+@pytest.mark.parametrize("vdev", ["hdc", pytest.param("xvdf", marks=pytest.mark.slow)])
 def test_a_cd_of_less_than_a_cylinder_boots(lab, blob, tmp_path, vdev):
     """With a twin, and without one."""
     program = boot_program("TEST PASS small")

@@ -14,7 +14,8 @@ STEPS = ["0 booted", "1 small read", "2 far read", "3 write", "4 geometry", "5 r
          "6 same read", "7 new read"]
 
 
-@pytest.mark.parametrize("backend", ["phy", pytest.param("qdisk", marks=pytest.mark.release)])
+@pytest.mark.parametrize("backend", [
+    pytest.param("phy", marks=pytest.mark.slow), pytest.param("qdisk", marks=pytest.mark.release)])
 def test_no_trace_after_any_int13(lab, blob, guest_disk, backend):
     names = ["xvde", "xvdf"]
     images = [guest_disk("steps", mib=5, name=name, label="keys") for name in names]

@@ -267,7 +267,8 @@ def test_guest_that_waits_is_saved_and_restored(lab, run_program):
 
 # The machine
 
-@pytest.mark.parametrize("memory, maxmem, vcpus", [(32, 32, 1), (200, 400, 4)])
+@pytest.mark.parametrize("memory, maxmem, vcpus", [
+    (32, 32, 1), pytest.param(200, 400, 4, marks=pytest.mark.slow)])
 def test_small_memory_and_memory_below_maxmem(run_program, memory, maxmem, vcpus):
     guest = run_program("hello", memory=memory, maxmem=maxmem, vcpus=vcpus)
     start(guest)

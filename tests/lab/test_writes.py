@@ -20,7 +20,7 @@ POOL = 2 << 11                  # its size
 
 
 @pytest.mark.parametrize("kind", [
-    kind if kind in ("raw phy", "qcow2 qdisk") else pytest.param(kind, marks=pytest.mark.slow)
+    kind if kind == "raw phy" else pytest.param(kind, marks=pytest.mark.slow)
     for kind in KINDS])
 def test_a_guest_that_is_destroyed_while_it_writes(lab, blob, guest_disk, kind):
     image = guest_disk("writes", mib=MIB)
