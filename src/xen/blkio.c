@@ -12,6 +12,10 @@
 #include "wait.h" // xenwait_start
 #include "xenstore.h" // xenstore_read_numbers
 
+// How long a read may take if it has more than what was asked for, as far as the
+// time of its beginning tells.
+#define SLOW_US 5000000
+
 /****************************************************************
  * Requests to the backend, through slots of the cache
  ****************************************************************/
@@ -89,6 +93,16 @@ window_take(struct xendisk_s *disk, struct window_s *window)
     return window_put(disk, window, slot);
 }
 
+// What has been waited for stays the window's.
+static void
+window_keep(struct xendisk_s *disk, struct window_s *window)
+{
+    int i;
+    for (i = 0; i < window->count; i++)
+        if (window->slots[i] >= 0)
+            xenblk->cache.slots[window->slots[i]].holder = disk->index + 1;
+}
+
 // Start what is queued and wait for it. If the ring breaks, the backend may use
 // the slots until the disk is closed.
 static int
@@ -111,30 +125,45 @@ window_wait(struct xendisk_s *disk)
  * Reading
  ****************************************************************/
 
-// Read `count` chunks from `chunk` on into the cache, all requests under way
-// at once. A chunk that cannot be read is not entered.
-int
-xenblk_read_chunks(struct xendisk_s *disk, u32 chunk, u32 count)
+// Read `count` chunks from `chunk` on into the cache: first those that are
+// wanted, as much again, as storage with a limit lets the first through, and
+// then the rest. If the disk is slow, it is less. A chunk that cannot be read is
+// not entered. Returns 0, or -1 if the ring is broken.
+static int
+read_chunks(struct xendisk_s *disk, u32 chunk, u32 count, u32 wanted)
 {
     struct blkcache_s *cache = &xenblk->cache;
     struct window_s window;
     window.count = 0;
     int i;
-    while (window.count < count) {
-        i = window_take(disk, &window);
-        if (i < 0)
+    u32 done = 0, end = wanted < count ? wanted : count;
+    u64 begin = rdtscll();
+    while (done < end) {
+        while (window.count < end) {
+            i = window_take(disk, &window);
+            if (i < 0)
+                break;
+            u64 sector = (u64)(chunk + i) << cache->shift;
+            u64 left = disk->sectors - sector;
+            u32 size = 1 << cache->shift;
+            if (blkring_queue(&disk->ring, BLKIF_OP_READ, sector
+                              , left < size ? left : size
+                              , xenblk_slot_sector(window.slots[i], 0)
+                              , &window.slots[i]))
+                break;
+        }
+        if (window_wait(disk))
+            return -1;
+        if (window.count < end)
             break;
-        u64 sector = (u64)(chunk + i) << cache->shift;
-        u64 left = disk->sectors - sector;
-        u32 size = 1 << cache->shift;
-        if (blkring_queue(&disk->ring, BLKIF_OP_READ, sector
-                          , left < size ? left : size
-                          , xenblk_slot_sector(window.slots[i], 0)
-                          , &window.slots[i]))
-            break;
+        window_keep(disk, &window);
+        done = end;
+        end = done == wanted && done < count / 2 ? 2 * done : count;
+        u64 passed = rdtscll() - begin;
+        while (end > done && end * passed > done * xen_ticks(SLOW_US))
+            end -= (end - done + 1) / 2;
     }
-    if (window_wait(disk))
-        return -1;
+    blkcache_release(cache, disk->index);
     for (i = 0; i < window.count; i++)
         if (window.slots[i] >= 0)
             blkcache_enter(cache, window.slots[i], disk->index, chunk + i
@@ -219,8 +248,8 @@ xenblk_read_signature(struct xendisk_s *disk)
     return 0;
 }
 
-// The next sector that is wanted is not in the cache: read a window from there
-// on, as large as the reads so far suggest. Runs while attached.
+// The next sector that is wanted is not in the cache: read what is wanted, and
+// ahead of that as much as the reads so far suggest. Runs while attached.
 int noinline // its window is not on the stack during an attach
 xenblk_read_miss(struct xendisk_s *disk, struct transfer_s *todo)
 {
@@ -235,7 +264,7 @@ xenblk_read_miss(struct xendisk_s *disk, struct transfer_s *todo)
                               , chunks);
     dprintf(3, "xen: %s: reading %u chunks from %u\n"
             , disk->name, count, first);
-    if (xenblk_read_chunks(disk, first, count))
+    if (read_chunks(disk, first, count, last - first + 1))
         return -1;
     if (blkcache_find(cache, disk->index, chunk) >= 0)
         return 0;

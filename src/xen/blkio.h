@@ -25,17 +25,13 @@ void xenblk_copy_sectors(void *to, const void *from, u32 count);
 // Memory of a sector within a slot.
 u8 *xenblk_slot_sector(int slot, u32 offset);
 
-// Read `count` chunks from `chunk` on into the cache, all requests under way
-// at once. A chunk that cannot be read is not entered. Returns 0, or -1 if the
-// ring is broken.
-int xenblk_read_chunks(struct xendisk_s *disk, u32 chunk, u32 count);
-
 // Read the first sector, while attached for the first time, and find out whether
 // a boot could begin there. POST only. Returns 0, or -1 if the ring is broken.
 int xenblk_read_signature(struct xendisk_s *disk);
 
-// The next sector that is wanted is not in the cache: read a window from there
-// on, as large as the reads so far suggest. Runs while attached. Returns 0 or -1.
+// The next sector that is wanted is not in the cache: read what is wanted, and
+// as much ahead as the reads so far suggest and the disk can do in 5 s. Runs
+// while attached. Returns 0 or -1.
 int xenblk_read_miss(struct xendisk_s *disk, struct transfer_s *todo);
 
 // Write all that is wanted, and bring it to the disk. Runs while attached.

@@ -2,7 +2,7 @@
 //
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
-#include "blkio.h" // xenblk_read_chunks
+#include "blkio.h" // xenblk_read_signature
 #include "blkprobe.h" // xenblk_setup
 #include "blktwin.h" // xentwin_add
 #include "config.h" // BUILD_MAX_EXTDRIVE

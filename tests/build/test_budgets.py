@@ -23,7 +23,7 @@ BOUNDED = {
         "the left side doubles",
     ("blkcache.c", "count_share", "for (; others; others &= others - 1)"):
         "each round clears a bit",
-    ("blkio.c", "xenblk_read_chunks", "while (window.count < count)"):
+    ("blkio.c", "read_chunks", "while (window.count < end)"):
         "each round fills a place of the window, or leaves",
     ("blkio.c", "write_chunks", "while (todo->count && !ret)"):
         "each round takes a slot and advances, or sets ret",
@@ -48,6 +48,10 @@ BOUNDED = {
         "prod was read once, and is at most what was asked for away",
     ("blkdev.c", "xenblk_check_medium", "while (*params)"):
         "to the end of a reply that was copied and has a NUL behind it",
+    ("blkio.c", "read_chunks", "while (done < end)"):
+        "done grows, up to count",
+    ("blkio.c", "read_chunks", "while (end > done && end * passed > done * xen_ticks(SLOW_US))"):
+        "end goes down to done",
     ("blkring.c", "free_request", "while (numbers--)"):
         "at most INDIRECT_NUMBERS",
     ("blkring.c", "find_numbers",

@@ -7,7 +7,7 @@ import pytest
 from lab import xl_disk
 from pristine import View
 from script import Log, Model, Script, press, problems
-from trial import create, ending, stall, start, throttle
+from trial import create, ending, sectors_read, stall, start, throttle
 
 pytestmark = pytest.mark.pvh
 
@@ -55,6 +55,30 @@ def test_storage_that_stalls_for_45_s_and_comes_back(lab, blob, programs, tmp_pa
     assert problems(script, log, {0x80: Model(image)}, failed=[failed, *allowed]) == []
     assert not any(log[number].bad for number in good)
     assert left == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["phy", "qdisk"])
+def test_storage_of_20_kb_per_second(lab, blob, programs, tmp_path, backend):
+    """A read of a few sectors here and there waits for a chunk of the cache or two, not 2 MiB."""
+    script = Script()
+    begin = script.key()
+    reads = [script.read(0x80, number * 8192, 8) for number in range(1, 5)]
+    image = script.image(tmp_path / "disk.raw", programs, mib=32)
+    device = lab.attach(image)
+    guest = create(lab, [xl_disk(device, "xvde", backend=backend)], blob)
+    before = View(guest)
+    start(guest)
+    guest.wait_line(f"^KEY {begin:04x}$", 120)
+    throttle(lab, device, 20 * 1024)
+    count = sectors_read(lab, device)
+    guest.press("ret")
+    log = Log(ending(guest, 600))
+    assert problems(script, log, {0x80: Model(image)}) == []
+    # 128 KiB each, as much again where the limit has let the first through, and what dom0 reads
+    # ahead for qdisk
+    assert sectors_read(lab, device) - count <= 4 * len(reads) * 256
+    assert traces(guest, before) == []
 
 
 def boot_while_stalled(lab, blob, programs, tmp_path, count, seconds):

@@ -329,8 +329,10 @@ start(struct backend *be, union blkif_sring_entry *entry)
     // one that is slow serves one after the other
     if (be->one_by_one && from < be->busy_until)
         from = be->busy_until;
-    be->busy_until = from + be->io_latency / 2 + sim_random(be->io_latency);
-    sim_at(be->busy_until, complete, job);
+    u64 until = from + be->io_latency / 2 + sim_random(be->io_latency);
+    // a limit lets a first one through, and its time begins then
+    be->busy_until = until + sectors * be->sector_time;
+    sim_at(until, complete, job);
 }
 
 static void

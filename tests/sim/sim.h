@@ -349,6 +349,7 @@ struct backend {
     u64 hotplug, latency, io_latency; // ns
     u64 stalled_until;      // no request is done before
     int one_by_one;         // it does one request after the other
+    u64 sector_time;        // ns, for which each sector of a request keeps others waiting
     int skip_initwait;      // cannot be opened again
     const char *connect_error; // why it does not connect
     int error_state;        // what it says then, if not Closing

@@ -815,11 +815,24 @@ TEST(properties_that_appear_only_when_connected_are_found)
 }
 
 static u32 wait_full;
+static int left, keep;
 
 static int
-none_from_now_on(struct backend *be, struct blkif_response *rsp)
+none_after_these(struct backend *be, struct blkif_response *rsp)
 {
+    if (left-- > 0)
+        return 1;
+    be->keep_mapped = keep;
     return 0;
+}
+
+// What is wanted is answered, a chunk of 128 KiB in so many requests, and as much again.
+// The rest that is read ahead is not.
+static void
+answer_two_chunks(struct backend *be)
+{
+    left = 2 * (be->indirect ? 1 : 3);
+    be->hook_response = none_after_these;
 }
 
 // A ring full of requests that are never answered; the backend lets go of the
@@ -839,21 +852,56 @@ answers_nothing(int indirect)
     for (i = 0; i < 80; i++)
         check_equal(sim_read_unchecked(bad, i * 128, 128), 0);
     wait_full = bad->requests;
-    bad->hook_response = none_from_now_on;
+    answer_two_chunks(bad);
     while (!sim_read_unchecked(bad, i * 128, 128))
         i++;
     // all numbers that are shared, three at a time, or one, and then its own
-    check_equal(bad->requests - wait_full, indirect ? 8 : 25);
+    check_equal(bad->requests - wait_full, indirect ? 2 + 8 : 6 + 25);
     check_good();
     sim_check_clean();
     for (i = 0; i < 80; i++)
         check_equal(sim_read_unchecked(good, 10000 + i * 128, 128), 0);
 }
 
+// A backend keeps the pages of what it has not answered: most slots of the cache stay the
+// bad disk's, and what is read ahead of the good one finds few.
+static void
+few_slots(int n)
+{
+    extern u32 LegacyRamSize;
+    u32 i;
+    // slots of a page
+    LegacyRamSize = 8 << 20;
+    bad = sim_disk(51776);
+    good = sim_disk(51792);
+    bad->domid = 1;
+    good->domid = 2;
+    keep = 1;
+    sim_boot();
+    // what is wanted is answered, and n more
+    for (i = 0; i < 40; i++)
+        check_equal(sim_read_unchecked(bad, i * 8, 8), 0);
+    left = n + 1;
+    bad->hook_response = none_after_these;
+    while (!sim_read_unchecked(bad, i * 8, 8))
+        i++;
+    for (i = 0; i < 200; i++)
+        check_equal(sim_read_unchecked(good, 10000 + i * 3, 3), 0);
+    for (i = 0; i < 40; i++)
+        check_equal(sim_read_unchecked(good, i * 5000 + 200, 1), 0);
+}
+
+TEST(disk_with_few_slots_for_it_is_read_all_the_same)
+{
+    check_each(26, few_slots);
+}
+
 // All shared numbers are lost with the first disk.
 TEST(backends_that_answer_nothing_leave_a_number_for_others)
 {
+    extern u32 LegacyRamSize;
     u32 i;
+    LegacyRamSize = 2048u << 20;
     for (i = 0; i < 3; i++) {
         sim_disk(51776 + 16 * i);
         backends[i]->domid = i;
@@ -861,7 +909,7 @@ TEST(backends_that_answer_nothing_leave_a_number_for_others)
     }
     sim_boot();
     for (i = 0; i < 2; i++) {
-        backends[i]->hook_response = none_from_now_on;
+        answer_two_chunks(backends[i]);
         check_equal(sim_read_unchecked(backends[i], 100000, 1), DISK_RET_ETIMEOUT);
     }
     for (i = 0; i < 40; i++)
