@@ -143,8 +143,10 @@ register_disk(struct xendisk_s *disk)
 static void
 leave_out(const char *name, u32 number, u32 partition)
 {
-    dprintf(1, "xen: %s: %u, %s\n", name, number
-            , partition ? "not a whole disk" : "one disk too many");
+    if (partition)
+        dprintf(1, "xen: %s: %u, not a whole disk\n", name, number);
+    else
+        dprintf(1, "xen: %s: %u, one disk too many\n", name, number);
 }
 
 // Find a place in the list for a disk: a new one, or, if the list is full, that
