@@ -12,7 +12,7 @@ from terminal import DOWN, ENTER, ESC, F12, LEFT, ROWS, UP, Terminal
 from trial import create, ending
 
 sys.path.append(str(HERE.parent / "matrix"))
-import loaders      # noqa: E402
+import disks        # noqa: E402
 
 FUNCTION = [None, "\x1bOP", "\x1bOQ", "\x1bOR", "\x1bOS", "\x1b[15~", "\x1b[17~", "\x1b[18~",
             "\x1b[19~", "\x1b[20~", "\x1b[21~", "\x1b[23~", "\x1b[24~"]
@@ -49,8 +49,8 @@ def terminals():
 def loader_starter(lab, pvh, watch):
     """Starts a PVH guest from a disk of the matrix, with a terminal."""
     def boot(name, **settings):
-        disk = lab.attach(loaders.files(chosen()) / f"{name}.raw", snapshot=True)
-        guest = create(lab, [xl_disk(disk, "xvde")], pvh, **settings)
+        device = lab.attach(disks.files(chosen()) / f"{name}.raw", snapshot=True)
+        guest = create(lab, [xl_disk(device, "xvde")], pvh, **settings)
         terminal = watch(guest)
         guest.unpause()
         return guest, terminal

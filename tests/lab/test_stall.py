@@ -17,6 +17,16 @@ def traces(guest, before):
     return View(guest).traces(before)
 
 
+def waiting_guest(lab, blob, image, backend, key):
+    """A guest whose script waits for a key; returns (its disk, guest, view before its start)."""
+    device = lab.attach(image)
+    guest = create(lab, [xl_disk(device, "xvde", backend=backend)], blob)
+    before = View(guest)
+    start(guest)
+    guest.wait_line(f"^KEY {key:04x}$", 120)
+    return device, guest, before
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["phy", "qdisk"])
 def test_storage_that_stalls_for_45_s_and_comes_back(lab, blob, programs, tmp_path, backend):
@@ -33,11 +43,7 @@ def test_storage_that_stalls_for_45_s_and_comes_back(lab, blob, programs, tmp_pa
     good.append(script.write(0x80, 9000, 2))
     good.append(script.read(0x80, 8999, 4))
     image = script.image(tmp_path / "disk.raw", programs, mib=32)
-    device = lab.attach(image)
-    guest = create(lab, [xl_disk(device, "xvde", backend=backend)], blob)
-    before = View(guest)
-    start(guest)
-    guest.wait_line(f"^KEY {stalled:04x}$", 120)
+    device, guest, before = waiting_guest(lab, blob, image, backend, stalled)
     stall(lab, [device])
     stop = time.monotonic()
     guest.press("ret")
@@ -65,11 +71,7 @@ def test_storage_of_20_kb_per_second(lab, blob, programs, tmp_path, backend):
     begin = script.key()
     reads = [script.read(0x80, number * 8192, 8) for number in range(1, 5)]
     image = script.image(tmp_path / "disk.raw", programs, mib=32)
-    device = lab.attach(image)
-    guest = create(lab, [xl_disk(device, "xvde", backend=backend)], blob)
-    before = View(guest)
-    start(guest)
-    guest.wait_line(f"^KEY {begin:04x}$", 120)
+    device, guest, before = waiting_guest(lab, blob, image, backend, begin)
     throttle(lab, device, 20 * 1024)
     count = sectors_read(lab, device)
     guest.press("ret")

@@ -75,6 +75,28 @@ TEST(disk_that_stalled_is_closed_by_its_own_next_call_and_used_again)
     check_equal(sim_read(bad, 60000, 100), 0);
 }
 
+// Each dead disk keeps the slots that it was to fill.
+TEST(read_beside_dead_disks_that_have_most_slots_reads_nothing_twice)
+{
+    extern u32 LegacyRamSize;
+    LegacyRamSize = 8 << 20; // chunks of 8 sectors, 32 of them
+    make_two();
+    struct backend *worse = sim_disk(51808);
+    sim_boot();
+    worse->stalled_until = bad->stalled_until = sim_now + 200 * SECOND;
+    check_equal(sim_read_unchecked(bad, 60000, 128), DISK_RET_ETIMEOUT);
+    check_equal(sim_read_unchecked(worse, 60000, 64), DISK_RET_ETIMEOUT);
+    u32 size;
+    for (size = 8; size <= 48; size += 8) {
+        u32 before = good->requests, sector = 1000 * size;
+        check_equal(sim_read_unchecked(good, sector, size), 0);
+        // one slot stays for the other disks
+        check_equal(good->requests - before, 6);
+        check_equal(sim_read_unchecked(good, sector, size), 0);
+        check_equal(good->requests - before, 6);
+    }
+}
+
 static void
 stall_in_post(int n)
 {
