@@ -56,6 +56,9 @@ xenblk_check_medium(struct xendisk_s *disk)
     disk->looked_at = rdtscll();
     // a drive without a medium ("" or "aio:") would never connect
     const char *params = xenstore_read(disk->bus.backend, "params");
+    if (!params && !xenbus_probe(&disk->bus, &xenblk_class, disk->number))
+        // after a restore or a migration the backend has another path
+        params = xenstore_read(disk->bus.backend, "params");
     if (!params || !*params || params[strlen(params) - 1] == ':')
         return xenblk_refuse(disk, "no medium");
     u32 medium = 1, known = disk->medium;
@@ -123,18 +126,21 @@ xenblk_close(struct xendisk_s *disk)
         disk->attached = 0;
         xenblk->attached--;
     }
-    if (xenbus_disconnect(&disk->bus) || xen_platform_moved()
-        || blkring_close(&disk->ring))
+    if (xenbus_disconnect(&disk->bus) || xen_platform_moved())
         // the next int13 will try again; until then nothing is taken back
         return -1;
+    if (blkring_close(&disk->ring)) {
+        // also where the device is another one meanwhile
+        disk->bus.closing |= 1;
+        return -1;
+    }
     blkcache_release(&xenblk->cache, disk->index);
     disk->dead = 0;
     return xenbus_release(&disk->bus);
 }
 
 // The domain has moved: nothing of what was under way exists any more, nor can
-// what was read meanwhile be believed. But what was asked of the new xenstored
-// before that was noticed will be answered.
+// what was read meanwhile be believed.
 void
 xenblk_forget_all(void)
 {
@@ -149,11 +155,6 @@ xenblk_forget_all(void)
     }
     xenblk->attached = 0;
     blkcache_drop_all(&xenblk->cache);
-    xenstore_close();
-    if (xenstore_open())
-        return;
-    // replies come in order: this one is the last
-    xenstore_read("domid", NULL);
     xenstore_close();
 }
 

@@ -61,8 +61,8 @@ extern struct xenblk_s *xenblk;
 int xenblk_attach(struct xendisk_s *disk, u32 limit);
 
 // Finish a close that xenbus_disconnect() has begun, or begin it. Returns 0, or
-// -1 with a message: then nothing has been taken back, and the next int13 tries
-// again.
+// another number with a message: what the backend may still use has not been taken
+// back then, and the next int13 tries again.
 int xenblk_close(struct xendisk_s *disk);
 
 // The domain has moved: forget all that was under way.

@@ -82,6 +82,16 @@ finish_closes(void)
     }
 }
 
+// Tell the hooks in what state the disks are left.
+static void
+arm_hooks(void)
+{
+    int i, closing = 0;
+    for (i = 0; i < xenblk->count; i++)
+        closing |= xenblk->disks[i]->bus.closing;
+    xen_handover_arm(xenblk->attached, closing);
+}
+
 // Attach, work, and close, or stay attached in sticky mode. What was read or
 // written counts, even if the close then fails. Returns DISK_RET_*, or -1 if
 // the domain has moved meanwhile.
@@ -190,7 +200,7 @@ transfer(struct xendisk_s *disk, struct disk_op_s *op)
         ret = read_disk(disk, &todo);
     xenblk->last_use = rdtscll();
     xenblk->busy = 0;
-    xen_handover_arm(xenblk->attached);
+    arm_hooks();
     return ret;
 }
 
@@ -198,16 +208,20 @@ void VISIBLE32FLAT
 xen_close_all(void)
 {
     int i;
-    if (!CONFIG_XEN_PV || xenblk->busy || !xenblk->attached)
+    if (!CONFIG_XEN_PV || !xenblk || xenblk->busy)
         return;
     // an interrupt must not come back here
     xenblk->busy = 1;
-    xen_handover_arm(0);
-    for (i = 0; i < xenblk->count; i++)
-        if (xenblk->disks[i]->attached)
-            xenblk_close(xenblk->disks[i]);
-    close_store();
+    xen_handover_arm(0, 0);
+    finish_closes();
+    if (xenblk->attached) {
+        for (i = 0; i < xenblk->count; i++)
+            if (xenblk->disks[i]->attached)
+                xenblk_close(xenblk->disks[i]);
+        close_store();
+    }
     xenblk->busy = 0;
+    arm_hooks();
 }
 
 int noinline

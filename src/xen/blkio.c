@@ -163,7 +163,6 @@ read_chunks(struct xendisk_s *disk, u32 chunk, u32 count, u32 wanted)
         while (end > done && end * passed > done * xen_ticks(SLOW_US))
             end -= (end - done + 1) / 2;
     }
-    blkcache_release(cache, disk->index);
     for (i = 0; i < window.count; i++)
         if (window.slots[i] >= 0)
             blkcache_enter(cache, window.slots[i], disk->index, chunk + i
@@ -299,6 +298,7 @@ queue_write(struct xendisk_s *disk, struct transfer_s *todo
                       , mem, &window->slots[i]);
         if (window_wait(disk) || window->slots[i] < 0)
             return -1;
+        window_keep(disk, window);
     }
     xenblk_copy_sectors(mem + lead * BLKRING_SECTOR, todo->buf, part);
     int ret = blkring_queue(&disk->ring, BLKIF_OP_WRITE, todo->sector - lead

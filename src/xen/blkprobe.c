@@ -393,6 +393,8 @@ xenblk_register(void)
             xentwin_leave(i);
     }
     xentwin_publish();
+    // of what has not been closed, and of a CD that stays attached in sticky mode
+    xen_close_all();
 }
 
 void

@@ -153,13 +153,12 @@ free_request(int id)
 static int
 end_request(int id)
 {
-    int i, ret = 0;
-    for (i = 0; i < requests->list[id].grants; i++)
-        if (xengrant_end(SEGMENT_REF(id, i)))
-            ret = -1;
-    if (!ret)
-        free_request(id);
-    return ret;
+    struct request_s *request = &requests->list[id];
+    for (; request->grants; request->grants--)
+        if (xengrant_end(SEGMENT_REF(id, request->grants - 1)))
+            return -1;
+    free_request(id);
+    return 0;
 }
 
 void
@@ -183,10 +182,12 @@ blkring_close(struct blkring_s *ring)
         blkring_forget(ring);
         return 0;
     }
-    int id, ret = xengrant_end(ring->ref);
+    int id, ret = 0;
     for (id = 0; id < REQUESTS; id++)
         if (is_under_way(ring, id) && end_request(id))
             ret = -1;
+    if (!ret)
+        ret = xengrant_end(ring->ref);
     if (ret && !ring->held)
         dprintf(1, "xen: %s: backend has closed, but still maps our pages\n"
                 , ring->name);

@@ -13,6 +13,7 @@
 #include "blktwin.h" // xentwin_add
 #include "block.h" // struct drive_s
 #include "config.h" // BUILD_MAX_EXTDRIVE
+#include "handover.h" // xen_handover_closes
 #include "hw/ahci.h" // struct ahci_port_s
 #include "hw/ata.h" // struct atadrive_s
 #include "hw/pci.h" // pci_config_readl
@@ -155,6 +156,8 @@ xen_by_pv(struct disk_op_s *op)
             // nobody knows what will be written
             SET_LOW(XenTwins[i].disk, XENTWIN_NONE);
     }
+    // a disk that its twin has for good is closed all the same
+    xen_handover_closes();
     // the driver's turn, which leaves its own mark
     if (is_touched(i))
         leave_controller(GET_LOW(XenTwins[i].where));
@@ -228,6 +231,8 @@ xentwin_disk(struct drive_s *drive)
         return XENTWIN_NONE;
     if (is_touched(i))
         leave_controller(XenTwins[i].where);
+    else
+        note_end(i); // the seam needs no second look
     return XenTwins[i].disk;
 }
 

@@ -1,5 +1,5 @@
 // Date and time of a machine without a real-time clock (PVH): int1A 02 to 05, from
-// Xen's wall clock at POST and the TSC. What a program sets lasts until the end.
+// Xen's wall clock at POST and the TSC. What a program sets lasts until a suspend.
 //
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
@@ -132,6 +132,9 @@ xendate_1a(struct bregs *regs)
  * Setup
  ****************************************************************/
 
+// Xen changes its time in a moment.
+#define CLOCK_TRIES 100
+
 // Xen's wall clock in seconds since 1970, or 0 if it cannot be read.
 static u32
 wall_clock(void)
@@ -139,7 +142,10 @@ wall_clock(void)
     if (xen_platform_map_page(XENMAPSPACE_shared_info, xen_info))
         return 0;
     // the time when Xen's own clock was 0, and that clock
-    u64 ns = xen_system_time();
+    u64 ns = 0;
+    int tries;
+    for (tries = 0; tries < CLOCK_TRIES && !ns; tries++)
+        ns = xen_system_time();
     u32 sec, rest;
     asm("divl %4" : "=a"(sec), "=d"(rest)
         : "0"((u32)ns), "1"((u32)(ns >> 32)), "r"(1000000000));

@@ -8,8 +8,8 @@
 
 #define XENDATE_DAY 86400
 
-// Ask Xen for the time. Returns it in seconds since 1970, or 0 if it cannot be read.
-// POST only.
+// Map shared_info, and ask Xen for the time: in POST, and where a suspend may have taken
+// long. Returns it in seconds since 1970, or 0 if it cannot be read.
 u32 xendate_setup(void);
 
 #endif // date.h

@@ -18,16 +18,16 @@
 // Without an int13 for so long, the caller has something else to do.
 #define IDLE_MS 2000
 
-// A disk is attached while no int13 runs, and the timer's ticks until it is closed.
-u8 XenAttached VARLOW;
-u8 XenIdleTicks VARLOW;
+// While no int13 runs: a disk is attached, and the timer's ticks until it is closed; the
+// close of one has not come to its end.
+u8 XenAttached VARLOW, XenIdleTicks VARLOW, XenClosing VARLOW;
 
 void
 xen_shutdown(u32 reason)
 {
     if (!CONFIG_XEN_PV)
         return;
-    xenterm_flush(1);
+    xenterm_flush();
     if (MODESEGMENT)
         call32(xen_shutdown32, reason, -1);
     else
@@ -48,19 +48,27 @@ xen_handover(void)
 {
     if (!CONFIG_XEN_PV)
         return;
-    xenterm_flush(1);
+    xenterm_flush();
     xentick_handover();
-    if (GET_LOW(XenAttached))
+    if (GET_LOW(XenAttached) || GET_LOW(XenClosing))
         close_disks();
     if (!MODESEGMENT)
         xen_control_again();
 }
 
 void
-xen_handover_arm(u8 attached)
+xen_handover_closes(void)
+{
+    if (GET_LOW(XenClosing))
+        close_disks();
+}
+
+void
+xen_handover_arm(u8 attached, u8 closing)
 {
     ASSERT32FLAT();
     XenAttached = attached;
+    XenClosing = closing;
     XenIdleTicks = ticks_from_ms(IDLE_MS);
 }
 

@@ -15,6 +15,7 @@
 #include "std/disk.h" // DISK_RET_SUCCESS
 #include "string.h" // strtcpy
 #include "util.h" // VERSION
+#include "wait.h" // xenwait_begin_post
 #include "x86.h" // rdtscll
 #include "xenstore.h" // xenstore_read
 
@@ -117,7 +118,7 @@ monitor_disks(char *args)
                    , disk->bus.details[2]);
             printf("\n");
         }
-        const char *error = xenbus_find_error(&disk->bus);
+        const char *error = monitor->quit ? NULL : xenbus_find_error(&disk->bus);
         if (error)
             say("  backend says: %s", error);
     }
@@ -131,6 +132,8 @@ read_blocks(struct drive_s *drive, u64 lba, u32 count)
         .drive_fl = drive, .command = CMD_READ, .lba = lba, .count = count,
         .buf_fl = monitor->data,
     };
+    // the user's time is not POST's
+    xenwait_begin_post();
     int ret = process_op(&op);
     if (ret)
         say("reading at %u failed (%x)", (u32)lba, ret);

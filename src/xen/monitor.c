@@ -76,9 +76,18 @@ monitor_has_row(void)
     printf("\r          \r");
     monitor->rows = 1;
     monitor->quit = key >> 8 == KEY_ESC || (u8)key == 'q';
-    if (open && !monitor->quit)
+    if (open && !monitor->quit) {
         open_session();
+        monitor->quit = !monitor->open;
+    }
     return !monitor->quit;
+}
+
+void
+monitor_show(void)
+{
+    if (monitor_has_row())
+        printf("%s\n", monitor->row);
 }
 
 // Take characters back from the screen.

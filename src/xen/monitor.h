@@ -22,6 +22,7 @@ struct monitor_s {
     u8 quit;            // the rest of this command's output is not wanted
     u8 open;            // its session is
     u8 done;            // no more commands
+    char row[XENSTORE_PAYLOAD_MAX + MONITOR_LINE];
     char names[XENSTORE_PAYLOAD_MAX + 1];
     u8 data[MONITOR_READ];
 };
@@ -32,10 +33,13 @@ extern struct monitor_s *monitor;
 // session.
 int monitor_has_row(void);
 
-#define say(fmt, args...) do {                  \
-        if (monitor_has_row())                  \
-            printf(fmt "\n" , ##args);          \
+// Show a row. It is made before that: a text in xenstore's reply does not last until the
+// key comes.
+#define say(fmt, args...) do {                                          \
+        snprintf(monitor->row, sizeof(monitor->row), fmt , ##args);     \
+        monitor_show();                                                 \
     } while (0)
+void monitor_show(void);
 
 // Cut a word off a text. Returns what is behind it.
 char *monitor_cut_word(char *text);

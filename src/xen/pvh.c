@@ -91,7 +91,4 @@ xenpvh_setup(void)
     memfile_add("vgaroms/vgabios.bin", (void*)info->vgabios, info->vgabios_size);
     module_add(info->module, info->module_size);
     xensettings_from_cmdline((void*)info->cmdline);
-    // a reset each minute would do nobody any good
-    if (!romfile_find("etc/boot-fail-wait"))
-        const_romfile_add_int("etc/boot-fail-wait", -1);
 }

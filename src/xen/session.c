@@ -6,7 +6,7 @@
 #include "memmap.h" // PAGE_SIZE
 #include "output.h" // dprintf
 #include "platform.h" // xen_hvm_param
-#include "session.h" // xen_session_map
+#include "session.h" // xen_platform_map
 #include "xenstore.h" // xen_store
 
 // A port that nobody else knows: a domain that was restored or has migrated has
@@ -78,6 +78,9 @@ xen_marker_port(void)
 int
 xen_platform_map(evtchn_port_t *store_port)
 {
+    // another one would lose its marker, and its place in the ring
+    if (marker->is_open)
+        return -1;
     // from here on a move is noticed
     if (open_marker())
         return -1;

@@ -52,7 +52,7 @@ xen_setup(void)
         return;
     xentick_setup();
     if ((CONFIG_XEN_PVH && is_switched_off())
-        || xen_session_setup() || xenstore_setup())
+        || xenstore_setup() || xen_session_setup())
         return;
     read_store();
     is_ready = !is_switched_off();

@@ -118,21 +118,20 @@ xenterm_putchar(u8 chr)
 }
 
 void
-xenterm_flush(int is_last)
+xenterm_flush(void)
 {
     if (!CONFIG_XEN_PV || !GET_GLOBAL(XenTermMs))
         return;
-    SET_LOW(XenTermIsLast, is_last);
+    SET_LOW(XenTermIsLast, 1);
     if (CONFIG_XEN_PVH) {
-        update_screen(is_last ? XENMIRROR_WAIT | XENMIRROR_CURSOR : XENMIRROR_WAIT);
+        update_screen(XENMIRROR_WAIT | XENMIRROR_CURSOR);
         return;
     }
     if (MODE16)
         // sercon keeps the last character until it knows what follows
         sercon_check_event();
-    send_text(is_last && GET_LOW(XenTermUsed));
-    if (is_last)
-        SET_LOW(XenTermUsed, 0);
+    send_text(GET_LOW(XenTermUsed));
+    SET_LOW(XenTermUsed, 0);
 }
 
 void

@@ -6,9 +6,9 @@
 
 #include "types.h" // u32
 
-// Show what is on the screen now; `is_last`: an OS may be about to take over. Where
-// the console is not used, or cannot be, nothing happens.
-void xenterm_flush(int is_last);
+// An OS may be about to take over: show what is on the screen now. Where the console is
+// not used, or cannot be, nothing happens.
+void xenterm_flush(void);
 
 // A BIOS call, or a tick: show what has changed, not more often than 50 times in a
 // second.

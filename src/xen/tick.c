@@ -17,6 +17,7 @@
 #include "biosvar.h" // GET_LOW
 #include "bregs.h" // struct bregs
 #include "config.h" // CONFIG_XEN_PVH
+#include "control.h" // xen_control32
 #include "date.h" // xendate_setup
 #include "output.h" // dprintf
 #include "stacks.h" // call16_int
@@ -54,20 +55,22 @@
 // Polls for a key, with nothing but polls between them, before they begin to sleep.
 #define POLLS_AWAKE       100
 
-// How long a wait for a key lasts before the console is looked at, in us, and how many
-// of them lie between two looks at what dom0 asks for.
+// How long a wait for a key lasts before the console is looked at, in us.
 #define WAIT_US           20000
-#define CONTROL_WAITS     50
 
 // TSC ticks of a BIOS tick.
 u32 XenTickLen VARFSEG;
 u16 XenTscMhz VARFSEG;
+// There is the timer: the toolstack can take the x2APIC mode away.
+u8 XenTickTimer VARFSEG;
 
 // When the next tick is due (TSC).
 u64 XenTickDue VARLOW;
-// The timer is armed; a program may have it armed; polls for a key, and waits so far.
-u8 XenTickArmed VARLOW, XenTickFree VARLOW, XenTickPolls VARLOW;
-u8 XenTickWaits VARLOW;
+// The timer is armed; a program may have it armed; polls for a key so far; no program is
+// to be called.
+u8 XenTickArmed VARLOW, XenTickFree VARLOW, XenTickPolls VARLOW, XenTickHeld VARLOW;
+// When it is looked again at what dom0 asks for (TSC, in units of 1024).
+u32 XenTickLook VARLOW;
 
 
 /****************************************************************
@@ -97,7 +100,7 @@ tick_entry(void)
 static int
 tick_arm(void)
 {
-    if (!GET_GLOBAL(XenTickLen)
+    if (!GET_GLOBAL(XenTickTimer)
         || GET_IVT(TICK_VECTOR).segoff != tick_entry().segoff)
         return 0;
     if (GET_LOW(XenTickArmed))
@@ -136,8 +139,9 @@ xentick_handover(void)
         return;
     SET_LOW(XenTickArmed, 0);
     wrmsr(MSR_APIC_TMICT, 0);
-    // let in what has come already
+    // let in what has come already; a hook that waits for a key changes nothing
     yield();
+    SET_LOW(XenTickFree, 0);
     u64 base = rdmsr(MSR_APIC_BASE);
     wrmsr(MSR_APIC_BASE, base & ~(u64)(APIC_BASE_EXTD | APIC_BASE_ENABLE));
     wrmsr(MSR_APIC_BASE, base & ~(u64)APIC_BASE_EXTD);
@@ -192,9 +196,15 @@ take_due(void)
 }
 
 void
+xentick_hold(u8 hold)
+{
+    SET_LOW(XenTickHeld, hold);
+}
+
+void
 xentick_poll(void)
 {
-    if (!CONFIG_XEN_PVH)
+    if (!CONFIG_XEN_PVH || GET_LOW(XenTickHeld))
         return;
     u32 i, count = take_due();
     for (i = 0; i < count; i++) {
@@ -209,7 +219,9 @@ xentick_irq(void)
 {
     if (!CONFIG_XEN_PVH)
         return;
-    wrmsr(MSR_APIC_EOI, 0);
+    // somebody may have called the handler where the timer is not in use
+    if (rdmsr(MSR_APIC_BASE) & APIC_BASE_EXTD)
+        wrmsr(MSR_APIC_EOI, 0);
     xentick_poll();
     xenterm_poll();
     if (GET_LOW(XenTickArmed))
@@ -237,14 +249,14 @@ xentick_control(void)
         return;
     if (GET_LOW(XenTickArmed) && !(MODE16 && cr0_vm86_read() & CR0_PE))
         apic_start(WAIT_US);
-    u8 waits = GET_LOW(XenTickWaits) + 1;
-    SET_LOW(XenTickWaits, waits % CONTROL_WAITS);
-    if (waits < CONTROL_WAITS)
+    u32 second = GET_GLOBAL(XenTscMhz) * (1000000 >> 10), now = rdtscll() >> 10;
+    u32 left = GET_LOW(XenTickLook) - now;
+    // a TSC that was set back is no reason to wait for longer
+    if (left && left <= XENCONTROL_LATER_S * second)
         return;
-    if (MODESEGMENT)
-        call32(xen_control32, 0, 0);
-    else
-        xen_control32(0);
+    u32 wait = MODESEGMENT ? call32(xen_control32, 0, XENCONTROL_SOON_S)
+                           : xen_control32(0);
+    SET_LOW(XenTickLook, now + wait * second);
 }
 
 void
@@ -334,6 +346,9 @@ xentick_setup(void)
     // 54.9254 ms
     XenTickLen = tsc_khz * 54 + tsc_khz / 1000 * 9254 / 10;
     XenTickDue = rdtscll() + XenTickLen;
+    u32 eax, ebx, ecx, edx;
+    cpuid(1, &eax, &ebx, &ecx, &edx);
+    XenTickTimer = !!(ecx & CPUID_X2APIC);
     SET_BDA(timer_counter, ticks_from_ms(sec % XENDATE_DAY * 1000) % TICKS_PER_DAY);
     SET_IVT(0x08, FUNC16(entry_08));
     SET_IVT(TICK_VECTOR, FUNC16(entry_70));

@@ -13,6 +13,10 @@ extern u16 XenTscMhz;
 // xen_platform_init(). Does nothing on another machine.
 void xentick_setup(void);
 
+// Let programs' hooks of the timer wait (1), or no longer (0): what is due meanwhile
+// comes later.
+void xentick_hold(u8 hold);
+
 // The timer will interrupt a program.
 extern u8 XenTickArmed;
 

@@ -39,7 +39,7 @@ struct xenbus_s {
 // values, which may be constant texts. Returns -1.
 int xenbus_fail(struct xenbus_s *bus, const char *what, u32 a, u32 b, u32 c);
 
-// Fill in backend path and domain of device `id` of a class. POST only.
+// Fill in backend path and domain of device `id` of a class.
 // Returns 0, or -1 with a message.
 int xenbus_probe(struct xenbus_s *bus, const struct xenbus_class_s *class, u32 id);
 
@@ -67,7 +67,7 @@ int xenbus_connect(struct xenbus_s *bus, u32 limit);
 int xenbus_disconnect(struct xenbus_s *bus);
 
 // Second half: remove our nodes, go to Initialising, wait for the backend's
-// InitWait. Returns 0, or -1 with a message.
+// InitWait. Returns 0, or another number with a message.
 int xenbus_release(struct xenbus_s *bus);
 
 #endif // xenbus.h

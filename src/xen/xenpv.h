@@ -62,7 +62,8 @@ int xen_process_op(struct disk_op_s *op);
 // has to read. A CMD_WRITE is only remembered: returns 0, or -1 if it cannot be.
 int xen_twin_op(struct disk_op_s *op);
 
-// Close all disks that are attached.
+// Close all disks that are attached, and go on with the closes that have not come to
+// their end.
 void xen_close_all(void);
 
 // blkprobe.c
@@ -162,9 +163,10 @@ int xentick_may_sleep(void);
 #define XENTICK_SLEEPS (CONFIG_XEN_PVH && (MODE16 || !MODESEGMENT))
 
 // The BIOS is about to wait, for a key or a time, on a stack of its own: see from time
-// to time what dom0 asks for. In control.c what 16-bit code calls.
+// to time what dom0 asks for.
 void xentick_control(void);
-u32 xen_control32(u32 unused);
+
+// control.c
 
 // The program that was booted has ended; it may have taken shared_info away. In 32-bit
 // flat code.

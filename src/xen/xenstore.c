@@ -188,6 +188,24 @@ drop_strays(void)
     }
 }
 
+static void
+end_session(void)
+{
+    // the port may be the new domain's already, which begins unmasked
+    u8 mask = 0;
+    if (!xen_platform_moved()) {
+        // the event of the last reply comes later than its bytes: not to the OS
+        struct xenwait_s wait;
+        xenwait_start(&wait, 1 + store->slowest / 1000, store->port);
+        xenwait_pause(&wait, store->slowest);
+        mask = store->was_masked;
+    }
+    xenevtchn_clear(store->port);
+    xenevtchn_settle();
+    xenevtchn_set_mask(store->port, mask);
+    xen_platform_unmap();
+}
+
 int
 xenstore_open(void)
 {
@@ -205,7 +223,7 @@ xenstore_open(void)
                & XENSTORE_SERVER_FEATURE_RECONNECTION))
         if (xenwait_step(&wait)) {
             dprintf(1, "xen: xenstored does not finish a reconnection\n");
-            xenstore_close();
+            end_session();
             return -1;
         }
     drop_strays();
@@ -215,21 +233,15 @@ xenstore_open(void)
 void
 xenstore_close(void)
 {
-    if (xen_platform_moved()) {
-        // the port may be the new domain's already, which begins unmasked
-        xenevtchn_clear(store->port);
-        xenevtchn_set_mask(store->port, 0);
-        return;
+    int tries;
+    for (tries = 0; xen_platform_moved() && tries < MOVES_MAX; tries++) {
+        end_session();
+        // what the new xenstored was asked before that was noticed it answers before this
+        if (xenstore_open())
+            return;
+        xenstore_read("domid", NULL);
     }
-    // The event of the last reply comes a moment after its bytes, later where
-    // xenstored has to wait for a CPU: the OS must not find it.
-    struct xenwait_s wait;
-    xenwait_start(&wait, 1 + store->slowest / 1000, store->port);
-    xenwait_pause(&wait, store->slowest);
-    xenevtchn_clear(store->port);
-    xenevtchn_settle();
-    xenevtchn_set_mask(store->port, store->was_masked);
-    xen_platform_unmap();
+    end_session();
 }
 
 
@@ -328,8 +340,7 @@ xenstore_receive(u32 id, const char **reply)
 
 // Send one request and wait for its reply.
 static int
-request(u32 type, const char *dir, const char *name, const char *value
-        , const char **reply)
+request(u32 type, const char *dir, const char *name, const char *value, const char **reply)
 {
     return xenstore_receive(xenstore_send(type, dir, name, value), reply);
 }
@@ -389,7 +400,7 @@ xenstore_read_numbers(const char *dir, const char *const *names, u64 *values
         int len = xenstore_receive(ids[i], &text);
         if (len < 0 && xenstore_is_gone(text))
             continue;
-        if (xenstore_parse_number(text, len, 10, &values[i]))
+        if (xenstore_parse_number(text, len, 10, &values[i]) && !bad)
             bad = i + 1;
         if (len < 0 && !*text)
             // no reply: later ones, if they come, are strays

@@ -54,7 +54,7 @@ int xenstore_parse_number(const char *text, int len, u32 base, u64 *value);
 int xenstore_read_number(const char *dir, const char *name, u64 *value);
 
 // The same for several nodes, with all requests under way at once; a value is as
-// it was where there is no such node. Returns 0, or the number (from 1) of a node
+// it was where there is no such node. Returns 0, or the number (from 1) of the first
 // that holds something else or got no reply.
 #define XENSTORE_NUMBERS_MAX 8
 int xenstore_read_numbers(const char *dir, const char *const *names, u64 *values

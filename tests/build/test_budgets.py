@@ -147,6 +147,8 @@ BOUNDED = {
         "SeaBIOS's list of devices",
     ("vdev.c", "xenvdev_name", "while (*prefix)"):
         "a constant text",
+    ("blkring.c", "end_request", "for (; request->grants; request->grants--)"):
+        "counts",
     ("blkring.c", "blkring_open", "while (!xengrant_is_free(ring->ref) && --tries)"):
         "as often as there are disks",
     ("xenbus.c", "switch_state", "for (; what != NODES_STAY && names[count]; count++)"):

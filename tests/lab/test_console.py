@@ -24,7 +24,7 @@ KEYS = {
     "\x1b[4~": 0x4fe0, "\x1b[2~": 0x52e0, "\x1b[3~": 0x53e0, "\x1b[5~": 0x49e0,
     "\x1b[6~": 0x51e0, "\x1b[1;5C": 0x74e0, "ü": 0x0081, "─": 0x00c4, "Σ": 0x00e4, "€": None,
     "\x1b[1;2A": None, "\x1b[3;5~": None, "\x1bOx": None,
-    FUNCTION[1]: 0x3b00, FUNCTION[9]: 0x4300, F12: 0x5800, ESC: 0x011b,
+    FUNCTION[1]: 0x3b00, FUNCTION[9]: 0x4300, FUNCTION[11]: 0x8500, F12: 0x8600, ESC: 0x011b,
 }
 CP437 = bytes(range(0x80, 0x100)).decode("cp437").replace("\xa0", " ")
 # What the screen of a PC has for control characters
@@ -121,6 +121,7 @@ def test_boot_menu_grub_and_linux_by_console_alone(boot_loader):
     assert "lab.word=typed" in terminal.text().replace("\n", "")
 
 
+@pytest.mark.slow
 def test_syslinux_prompt_and_menu(boot_loader):
     guest, terminal = boot_loader("syslinux-menu")
     terminal.wait("boot:")
@@ -227,6 +228,7 @@ def test_boot_goes_on_while_the_daemon_is_stopped(lab, program):
     guest.wait_line("^KEY 1e61$")
 
 
+@pytest.mark.slow
 def test_migration_at_the_prompt_loses_nothing(lab, program, watch):
     guest, _ = program()
     name = guest.name

@@ -288,6 +288,16 @@ sim_disk(u32 vbd)
     return be;
 }
 
+struct backend *
+sim_cd(u32 vbd)
+{
+    struct backend *be = sim_disk(vbd);
+    be->type = "cdrom";
+    be->info = VDISK_CDROM | VDISK_READONLY;
+    be->mode = "r";
+    return be;
+}
+
 static void
 make_nodes(struct backend *be)
 {

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <xen/arch-x86/cpuid.h>
 
+#include "control.h" // xen_control32
 #include "e820map.h" // struct e820entry
 #include "fw/paravirt.h" // PF_XEN
 #include "hw/pcidevice.h" // pci_device
@@ -616,6 +617,8 @@ int
 get_keystroke_full(int msec)
 {
     sim_check_clean();
+    // as SeaBIOS does it in a PVH guest
+    xen_control32(0);
     sim_pass(100 * MS);
     u8 key = *sim_keys;
     if (!key)
@@ -877,7 +880,7 @@ extern u8 __start_layer_bss[] __attribute__((weak))
 void
 sim_stop(void)
 {
-    xen_handover_arm(0);
+    xen_handover_arm(0, 0);
     memset(XenTwins, 0, sizeof(XenTwins));
     XenTwinCount = 0;
     while (events) {

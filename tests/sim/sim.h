@@ -408,8 +408,10 @@ extern struct backend_steps backend_steps;
 // Pages that backends have mapped for data, each looked through.
 extern u32 pages_seen;
 
-// Add a disk: VBD number, 128 MiB, blkback, read-write.
+// Add a disk: VBD number, 128 MiB, blkback, read-write; and one that is a CD, with a
+// medium.
 struct backend *sim_disk(u32 vbd);
+struct backend *sim_cd(u32 vbd);
 
 // Make the nodes of the disks as libxl does.
 void backends_start(void);

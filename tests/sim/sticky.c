@@ -345,3 +345,24 @@ TEST(hint_and_call_out_of_an_interrupt_disturb_no_call)
     xen_handover();
     sim_check_clean();
 }
+
+// SeaBIOS reads a CD when it gets to know it, less than two seconds before the report
+// has a session of its own.
+TEST(cd_that_was_read_in_post_is_closed_before_the_report)
+{
+    struct backend *be = sim_cd(51776);
+    store.writable = "/local/domain/7/data";
+    sim_prepare();
+    store_write(store.writable, "");
+    store_write("/local/domain/7/vm-data/seabios/etc/xen-report", "1");
+    sim_post_setup();
+    xen_prepboot("CD");
+    sim_post = 0;
+    xen_handover();
+    sim_pass(SECOND);
+    sim_check_clean();
+    sim_pass(3 * SECOND);
+    check_equal(sim_read_unchecked(be, 17, 1), 0);
+    xen_handover();
+    sim_check_clean();
+}

@@ -162,10 +162,7 @@ TEST(flush_that_is_refused_is_asked_for_again_at_the_next_attach_only)
 static struct backend *
 boot_cd(void)
 {
-    struct backend *be = sim_disk(51776);
-    be->type = "cdrom";
-    be->info = VDISK_CDROM | VDISK_READONLY;
-    be->mode = "r";
+    struct backend *be = sim_cd(51776);
     sim_boot();
     return be;
 }

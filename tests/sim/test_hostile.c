@@ -642,6 +642,15 @@ TEST(backend_with_sectors_of_odd_size_is_refused)
     check_each(16, odd_sector_size);
 }
 
+// What the layer can do without hides nothing that it needs.
+TEST(backend_with_two_odd_numbers_is_refused_for_the_one_that_matters)
+{
+    struct backend *be = sim_disk(51776);
+    be->sector_size_text = "big";
+    be->indirect_text = "many";
+    boot_odd(be, 0, "\"sector-size\"");
+}
+
 static void
 table_units(int n)
 {

@@ -246,6 +246,79 @@ TEST(monitor_ends_the_domain_with_the_reason_that_is_asked_for)
                 | 1 << SHUTDOWN_crash);
 }
 
+// POST has 20 s for its devices; what a user does at the prompt is no part of that.
+TEST(monitor_may_be_used_for_longer_than_post_waits)
+{
+    static char keys[2000];
+    struct backend *be = sim_disk(51776);
+    be->latency = be->io_latency = 20 * MS;
+    be->sectors = 1 << 20;
+    sim_boot();
+    sim_post = 1;
+    while (strlen(keys) < 60 * 11)
+        strcat(keys, "speed xvde\n");
+    u64 begin = sim_now;
+    type(keys);
+    check_true(sim_now - begin > 40 * SECOND);
+    check_true(!sim_logged("failed") && !sim_logged("in time"));
+}
+
+// A full screen waits for a key without a session.
+static void
+list_nodes(void)
+{
+    int i;
+    boot();
+    for (i = 0; i < 60; i++)
+        store_printf("value", "/x/node%02d", i);
+}
+
+// What is shown next was read before: dom0 is asked for something meanwhile.
+TEST(monitor_shows_what_it_has_read_behind_a_full_screen)
+{
+    list_nodes();
+    store_write("/local/domain/7/control/shutdown", "");
+    type("ls /x\n  ");
+    int i;
+    for (i = 0; i < 60; i++) {
+        char row[32];
+        sprintf(row, "node%02d = value\n", i);
+        check_shown(row);
+    }
+}
+
+static int
+fail_marker(u32 nr, u32 op, void *arg, int *ret)
+{
+    if (nr != __HYPERVISOR_event_channel_op || op != EVTCHNOP_alloc_unbound
+        || !sim_logged("-- more --"))
+        return 0;
+    *ret = -XEN_ENOSPC;
+    return 1;
+}
+
+TEST(monitor_goes_on_with_a_list_only_in_a_new_session)
+{
+    list_nodes();
+    hv.hook = fail_marker;
+    type("ls /x\n ");
+    check_shown("node22 = value\n");
+    check_shown("xenstore cannot be used\n");
+    check_true(!sim_logged("node23"));
+}
+
+TEST(monitor_asks_nothing_of_the_store_once_a_list_is_cut)
+{
+    int i;
+    for (i = 0; i < 13; i++)
+        sim_disk(51776 + i * 16);
+    sim_boot();
+    sim_post = 1;
+    type("disks\nq");
+    check_shown("-- more --");
+    check_true(!sim_logged("xvdq: "));
+}
+
 // The domain is saved and restored at each hypercall of a session of commands.
 static u32 moves_at, calls;
 

@@ -316,6 +316,37 @@ pause_at(int n)
 
 
 /****************************************************************
+ * A CD: its medium is looked for where its backend is now
+ ****************************************************************/
+
+static void
+read_cd(int n)
+{
+    struct backend *be = sim_cd(51776);
+    sim_boot();
+    steps_left = n;
+    sim_step = move;
+    check_equal(sim_read(be, 1600, 4), 0);
+    sim_step = NULL;
+    check_equal(sim_read(be, 3200, 4), 0);
+}
+
+TEST(move_in_a_read_of_a_cd_leaves_it_with_its_medium)
+{
+    check_each(60, read_cd);
+}
+
+TEST(move_between_two_reads_leaves_a_cd_with_its_medium)
+{
+    struct backend *be = sim_cd(51776);
+    sim_boot();
+    hv_move(hv.domid + 1);
+    sim_pass(3 * SECOND);
+    check_equal(sim_read(be, 16, 4), 0);
+}
+
+
+/****************************************************************
  * A move while a close waits to be gone on with
  ****************************************************************/
 

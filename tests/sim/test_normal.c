@@ -544,10 +544,7 @@ TEST(write_beyond_the_end_is_refused_and_touches_nothing)
 static struct backend *
 boot_cd(void)
 {
-    struct backend *be = sim_disk(XVDE);
-    be->type = "cdrom";
-    be->info = VDISK_CDROM | VDISK_READONLY;
-    be->mode = "r";
+    struct backend *be = sim_cd(XVDE);
     sim_boot();
     return be;
 }

@@ -378,3 +378,117 @@ TEST(backend_that_is_slow_in_post_is_closed_before_its_end)
 {
     check_each(10, slow_states);
 }
+
+
+/****************************************************************
+ * What a backend still has
+ ****************************************************************/
+
+static void
+stall_writes(struct backend *be)
+{
+    if (be->reads >= 2)
+        be->stalled_until = sim_now + 4000 * SECOND;
+}
+
+// The sector is read, a part of it changed, and the whole written, out of the same slot.
+TEST(slot_of_a_part_of_a_large_sector_is_the_backends_until_the_write_ends)
+{
+    extern u32 LegacyRamSize;
+    LegacyRamSize = 8 << 20;
+    make_two();
+    bad->sector_size = 4096;
+    sim_boot();
+    bad->hook_io = stall_writes;
+    check_equal(sim_write_unchecked(bad, 60001, 1), DISK_RET_ETIMEOUT);
+    int i;
+    for (i = 0; i < 40; i++)
+        check_equal(sim_read_unchecked(good, 1000 + 500 * i, 128), 0);
+}
+
+// The toolstack has put another device in the place of one that still has I/O under way.
+TEST(disk_that_is_replaced_while_pages_are_kept_lets_go_of_them)
+{
+    static const char *const names[] = { "ring-ref", "event-channel", "protocol" };
+    make_two();
+    sim_boot();
+    bad->stalled_until = sim_now + 300 * SECOND;
+    check_equal(sim_read_unchecked(bad, 60000, 10), DISK_RET_ETIMEOUT);
+    char path[128];
+    int i;
+    for (i = 0; i < ARRAY_SIZE(names); i++) {
+        snprintf(path, sizeof(path), "%s/%s", bad->frontend, names[i]);
+        store_rm(path);
+    }
+    store_printf("2", "%s/state", bad->backend);
+    store_printf("1", "%s/state", bad->frontend);
+    bad->state = XenbusStateInitWait;
+    check_good();
+    sim_pass(400 * SECOND);
+    backend_free_ring(bad);
+    check_good();
+    sim_check_clean();
+    check_equal(sim_read(bad, 60000, 10), 0);
+}
+
+// Indirect requests: their page of segments is given back before the pages of data.
+TEST(reference_that_was_given_back_may_be_somebody_elses)
+{
+    make_two();
+    sim_boot();
+    bad->stalled_until = sim_now + 300 * SECOND;
+    check_equal(sim_read_unchecked(bad, 60000, 128), DISK_RET_ETIMEOUT);
+    // iPXE takes what is free
+    static grant_entry_v1_t before[XENGRANT_REFS];
+    int i;
+    for (i = 8; i < XENGRANT_REFS; i++)
+        if (!hv.grants[i].flags && !hv.grants[i].domid && !hv.grants[i].frame)
+            hv.grants[i] = (grant_entry_v1_t){ GTF_permit_access, 5, i };
+    memcpy(before, hv.grants, sizeof(before));
+    sim_read_unchecked(good, 60000, 10);
+    for (i = 8; i < XENGRANT_REFS; i++)
+        if (before[i].domid == 5)
+            check_true(!memcmp(&before[i], &hv.grants[i], sizeof(before[i])));
+}
+
+
+/****************************************************************
+ * A disk that was left to its twin
+ ****************************************************************/
+
+// The only disk stalls in POST, or when it is read; then nothing but its twin is used.
+static void
+stall_with_twin(int n)
+{
+    struct backend *be = sim_disk(51712);
+    sim_twin(be, DTYPE_ATA, 0);
+    be->domid = 1;
+    if (n)
+        be->stalled_until = 60 * SECOND;
+    sim_boot_unchecked();
+    if (!n) {
+        be->stalled_until = sim_now + 45 * SECOND;
+        check_equal(sim_read_unchecked(be, 60000, 10), 0);
+    }
+    sim_pass(200 * SECOND);
+    check_equal(sim_read_unchecked(be, 70000, 10), 0);
+    sim_check_clean();
+}
+
+TEST(close_goes_on_at_the_calls_of_a_twin)
+{
+    check_each(2, stall_with_twin);
+}
+
+TEST(close_goes_on_at_a_hint)
+{
+    bad = sim_disk(51776);
+    sim_boot();
+    bad->stalled_until = sim_now + 45 * SECOND;
+    check_equal(sim_read_unchecked(bad, 60000, 100), DISK_RET_ETIMEOUT);
+    // this one comes too early
+    xen_handover();
+    sim_pass(50 * SECOND);
+    xen_handover();
+    sim_check_clean();
+}

@@ -437,10 +437,7 @@ TEST(controller_of_another_drive_is_looked_at_without_a_pause)
 static void
 boot_cd(const char *params)
 {
-    be = sim_disk(5632); // hdc
-    be->type = "cdrom";
-    be->info = VDISK_CDROM | VDISK_READONLY;
-    be->mode = "r";
+    be = sim_cd(5632); // hdc
     be->params = params;
     be->absent = !*params;
     twin = sim_twin(be, DTYPE_ATA_ATAPI, 2);
