@@ -114,11 +114,13 @@ $(TREE)/.patched: $(OUT)/origin $(ORIGINAL) $(PATCHES) scripts/copy-seabios | pa
 	ln -sr Kconfig.xen $(TREE)/
 	touch $@
 
-# What was asked for on the command line; these files change only when it does.
+# What was asked for on the command line; these files change only when it does. `make install`
+# alone takes what was built, whatever that was.
+INSTALL = $(if $(SEABIOS)$(SETTINGS)$(IPXE),,$(filter install,$(MAKECMDGOALS)))
 $(OUT)/origin: text = $(SEABIOS) $(VERSION) $(PATCHES)
 $(OUT)/settings: text = $(SETTINGS)
 $(OUT)/ipxe-origin: text = $(IPXE) $(IPXE_CHANGES)
-$(OUT)/origin $(OUT)/settings $(OUT)/ipxe-origin: FORCE
+$(OUT)/origin $(OUT)/settings $(OUT)/ipxe-origin: $(if $(INSTALL),,FORCE)
 	@mkdir -p $(OUT)
 	@printf '%s\n' $(text) | cmp -s - $@ || printf '%s\n' $(text) >$@
 

@@ -50,14 +50,30 @@ def test_change_in_the_layer_compiles_that_file_only(project):
     assert compiled == [f"{build}/src/xen/{source.stem}.o" for build in ("out", "out-pvh")]
 
 
-def test_build_is_reproducible(project, tree, tmp_path):
+@pytest.fixture(scope="module")
+def other(tmp_path_factory, tree):
     """Another path, another time, another user's settings, a tree instead of a tarball."""
-    other = copy_project(tmp_path / "a directory with a longer name".replace(" ", "-"))
+    other = copy_project(tmp_path_factory.mktemp("other") / "a-directory-with-a-longer-name")
     for path in other.rglob("*.[ch]"):
         os.utime(path, (1e9, 1e9))
     must("make", f"SEABIOS={tree}", cwd=other, TZ="Asia/Tokyo", LANG="C.UTF-8", USER="somebody")
+    return other
+
+
+def test_build_is_reproducible(project, other):
     assert (other / BLOB).read_bytes() == (project / BLOB).read_bytes()
     assert (other / PVH).read_bytes() == (project / PVH).read_bytes()
+
+
+def test_install_takes_what_was_built_from_another_tree(other, tmp_path):
+    before = (other / BLOB).stat().st_mtime_ns
+    must("make", "install", f"DESTDIR={tmp_path}", cwd=other)
+    assert (other / BLOB).stat().st_mtime_ns == before
+    source = next((other / "src/xen").glob("*.c"))
+    os.utime(source)
+    said = must("make", "install", f"DESTDIR={tmp_path}", cwd=other)
+    assert f"out/src/xen/{source.stem}.o" in said
+    assert "fetch-source" not in said
 
 
 def test_install_under_destdir(project, tmp_path):

@@ -95,6 +95,7 @@ def as_stock(trial, bios, **options):
         assert ours == stock, "\n".join([f"PV ways broken: {broken}", *differences])
 
 
+@pytest.mark.slow
 def test_ide_and_lsi_disks(lab, blob, programs, tmp_path):
     """In their order, in which nothing changes when PV ways fail in POST."""
     trial = Trial(lab, programs, tmp_path, {**IDE, **LSI})

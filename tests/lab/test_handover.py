@@ -128,8 +128,7 @@ def test_c_xenstored_is_left_clean_too(blob, guest_disk):
 # The sticky mode
 
 @pytest.mark.parametrize("hint", [
-    "e820", "idle", *(pytest.param(hint, marks=pytest.mark.slow) for hint in HINTS
-                      if hint not in ("e820", "idle"))])
+    "e820", *(pytest.param(hint, marks=pytest.mark.slow) for hint in HINTS if hint != "e820")])
 def test_sticky_mode_closes_at_each_hint_alone(take_over, sticky, hint):
     guest = take_over(sticky, BACKENDS, hint)
     assert failures(guest) == []
@@ -158,6 +157,7 @@ def reset_by_bios(lab, bios, guest_disk):
     return View(guest).traces(before)
 
 
+@pytest.mark.slow
 def test_sticky_mode_closes_before_a_reset(lab, sticky, guest_disk):
     assert reset_by_bios(lab, sticky, guest_disk) == []
 
@@ -174,6 +174,7 @@ STALE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.pvh
 @pytest.mark.parametrize("backend", ONLY)
 def test_post_gets_a_disk_out_of_each_state_or_says_why_not(lab, blob, guest_disk, backend):

@@ -29,8 +29,8 @@ def test_int13_does_what_a_caller_may_expect(lab, blob, guest_disk, backend):
     assert pattern.verify(image, writes) == []
 
 
-@pytest.mark.parametrize("caller", [
-    "int1c", *(pytest.param(name, marks=pytest.mark.slow) for name in ("stack", "nested", "int08"))])
+@pytest.mark.slow
+@pytest.mark.parametrize("caller", ["int1c", "stack", "nested", "int08"])
 def test_int13_does_so_for_callers_that_are_no_plain_programs(lab, blob, guest_disk, caller):
     """tests/guests/callers.inc says which."""
     image = guest_disk("int13", mib=5, label=caller)

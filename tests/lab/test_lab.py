@@ -105,6 +105,7 @@ def test_counters_show_that_requests_go_to_the_pv_backend(lab, blob, guest_disk,
     assert end["emulated"] == 0
 
 
+@pytest.mark.slow
 def test_console_of_linux(lab, blob, grub_linux):
     disk = lab.attach(grub_linux(filesystem="vfat", options="lab.end=shell"), snapshot=True)
     guest = lab.create([xl_disk(disk, "xvde")], blob, name="linux")

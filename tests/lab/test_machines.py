@@ -40,7 +40,6 @@ def test_guest_reads_its_disk_and_leaves_no_trace(lab, blob, guest_disk, kind):
     read_all(lab, blob, guest_disk("stream", mib=5), **KINDS[kind])
 
 
-@pytest.mark.release
 def test_disk_with_a_twin_on_ahci_is_read_through_the_pv_backend(lab, blob, guest_disk):
     guest = read_all(lab, blob, guest_disk("stream", mib=5), **AHCI)
     assert any(line.startswith("AHCI controller at ") for line in guest.lines())

@@ -56,6 +56,7 @@ def exchange(lab, bios, programs, tmp_path, media):
             for part in reads]
 
 
+@pytest.mark.slow
 def test_a_cd_that_is_exchanged_at_a_prompt(lab, blob, programs, tmp_path, media):
     """What was in the cache is gone as well. The stock BIOS, too, has to be told by a reset."""
     stock = exchange(lab, None, programs, tmp_path, media)

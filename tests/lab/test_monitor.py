@@ -56,6 +56,7 @@ def three_disks(lab, guest_disk):
                     for name, image in images.items()]
 
 
+@pytest.mark.slow
 def test_monitor_shows_what_dom0_sees(lab, blob, disks):
     images, xl_disks = disks
     guest = create(lab, xl_disks, blob)

@@ -235,6 +235,7 @@ def test_long_command_line_is_cut_with_a_line(lab, pvh):
     assert guest.lines()[0] == "pvh: the command line is cut after 4095 bytes"
 
 
+@pytest.mark.slow
 def test_module_that_is_no_rom_is_ignored_with_a_line(lab, run_program):
     module = lab.put("module", bytes(4096))
     guest = run_program("hello", ramdisk=module)
@@ -265,7 +266,38 @@ def test_guest_that_waits_is_saved_and_restored(lab, run_program):
     assert failures(guest) == []
 
 
+def test_a_hook_of_the_timer_reads_a_disk_while_dom0_may_ask(run_program):
+    """Each second the firmware looks whether dom0 asks for something, in a wait as here."""
+    guest = run_program("hook", delay_ms=15000)
+    before = View(guest)
+    start(guest)
+    lines = ending(guest, 120)
+    assert lines[-1] == "TEST PASS hook", lines[-5:]
+    calls, = (re.match(r"HOOK calls=(\d+) ", line) for line in lines if line.startswith("HOOK "))
+    assert int(calls[1]) >= 100
+    assert View(guest).traces(before) == []
+
+
 # The machine
+
+@pytest.mark.slow
+def test_a_machine_without_x2apic_waits_without_the_timer(run_program):
+    guest = run_program("takeover", label="menu", cpuid="host,x2apic=0")
+    start(guest)
+    guest.wait_line("^takeover: wait for Enter")
+    guest.press("ret")
+    ending(guest, 120)
+    assert failures(guest) == []
+
+
+@pytest.mark.slow
+def test_a_boot_that_failed_is_tried_again_only_if_a_setting_says_when(lab, pvh):
+    guest = create(lab, [], pvh, memory=64, on_reboot="preserve")
+    lab.run(f"xenstore-write /local/domain/{guest.domid}/vm-data/seabios/etc/boot-fail-wait 2000")
+    start(guest)
+    guest.wait_line("^No bootable device.  Retrying in 2 seconds.$")
+    assert reason(guest) == 1
+
 
 @pytest.mark.parametrize("memory, maxmem, vcpus", [
     (32, 32, 1), pytest.param(200, 400, 4, marks=pytest.mark.slow)])

@@ -27,6 +27,7 @@ def test_run_shows_the_way_to_the_prompt_of_linux(blob):
     assert text.splitlines()[-1].startswith("run: OK: Linux runs on /dev/xvde1")
 
 
+@pytest.mark.slow
 def test_run_boots_an_image_and_does_not_change_it(blob, guest_disk):
     disk = guest_disk("int13")
     before = disk.read_bytes()

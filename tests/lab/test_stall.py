@@ -109,6 +109,7 @@ def boot_while_stalled(lab, blob, programs, tmp_path, count, seconds):
     assert traces(guest, before) == []
 
 
+@pytest.mark.slow
 def test_disks_that_stall_for_15_s_in_post_boot(lab, blob, programs, tmp_path):
     boot_while_stalled(lab, blob, programs, tmp_path, 2, 15)
 

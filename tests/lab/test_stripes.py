@@ -50,13 +50,9 @@ def measure(lab, blob, programs, tmp_path, disks, stripe, mib):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("disks, stripe, mib", [
-    (3, 128, 24),
-    pytest.param(2, 128, 48, marks=pytest.mark.slow),
-    pytest.param(4, 64, 48, marks=pytest.mark.slow),
-    pytest.param(8, 128, 64, marks=pytest.mark.slow),
-    pytest.param(3, 8, 12, marks=pytest.mark.slow),
-])
+    (3, 128, 24), (2, 128, 48), (4, 64, 48), (8, 128, 64), (3, 8, 12)])
 def test_disks_that_are_read_in_turn(lab, blob, programs, tmp_path, disks, stripe, mib):
     """At most as many times the attaches of one as there are disks, and twice its bytes."""
     (attaches, sectors), (striped, striped_sectors) = measure(

@@ -115,8 +115,8 @@ def moved(guest):
 
 @pytest.mark.parametrize("backend", ONLY)
 @pytest.mark.parametrize("moment", [
-    pytest.param("read", marks=pytest.mark.release), "POST",
-    pytest.param("menu", marks=pytest.mark.slow)])
+    pytest.param("read", marks=pytest.mark.release),
+    *(pytest.param(moment, marks=pytest.mark.slow) for moment in ("POST", "menu"))])
 def test_save_and_restore(lab, blob, guest_disk, backend, moment):
     program, when = MOMENTS[moment]
     trial = Trial(lab, blob, guest_disk, backend, program)
@@ -208,6 +208,7 @@ def test_pause_in_an_attach_that_is_longer_than_its_limit(lab, blob, guest_disk)
 
 # The other side goes away
 
+@pytest.mark.slow
 @pytest.mark.pvh
 def test_attach_fails_while_xenstored_is_stopped_and_succeeds_later(lab, blob, guest_disk):
     guest = steps(lab, blob, guest_disk)
@@ -251,6 +252,7 @@ def test_read_ends_when_xenstored_is_stopped_under_it(lab, blob, guest_disk, bac
     assert View(trial.guest).traces(trial.before) == []
 
 
+@pytest.mark.slow
 @pytest.mark.pvh
 def test_backend_that_goes_away_costs_its_disk_and_no_other(lab, blob, guest_disk):
     trial = Trial(lab, blob, guest_disk, disks=2)

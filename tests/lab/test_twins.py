@@ -163,9 +163,8 @@ def test_what_the_ports_have_written_is_read_at_once(lab, either_bios, programs,
     check(script, run(guest), disks, tmp_path / "out.raw")
 
 
-@pytest.mark.parametrize("kind", ["qcow2 qdisk",
-                                  *(pytest.param(kind, marks=pytest.mark.slow) for kind in
-                                    ("raw phy", "overlay qdisk", "vhd qdisk"))])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["qcow2 qdisk", "raw phy", "overlay qdisk", "vhd qdisk"])
 def test_a_disk_can_be_written_in_any_number_of_places(lab, either_bios, programs, tmp_path, kind):
     """Each in 2 MiB of its own, and what is around them stays what it was."""
     script = Script()

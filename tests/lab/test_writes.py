@@ -73,8 +73,8 @@ def copied(lab, device, image):
     return image
 
 
-@pytest.mark.parametrize("what", [
-    "away every other second", pytest.param("slow to answer", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["away every other second", "slow to answer"])
 def test_storage_that_is(lab, blob, guest_disk, what):
     image = guest_disk("writes", mib=MIB)
     device = lab.attach(image)
