@@ -262,8 +262,8 @@ class Lab:
         mark = f"lab: end of {keys} {next(self.numbers)}"
         self.run(f"xl debug-keys {keys} && echo '{mark}' >/dev/hvc0")
         self.log.wait(re.escape(mark), 30, start)
-        lines = [text for _, text in self.log.lines(start)]
-        return "\n".join(lines[:lines.index(mark)])
+        text = "\n".join(text for _, text in self.log.lines(start))
+        return text[:text.index(mark)]      # which may have come into the middle of a line
 
     # Guests
 

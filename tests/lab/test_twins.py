@@ -77,6 +77,12 @@ class Disk:
         return found, out
 
 
+def is_known(lab, kind):
+    """Whether dom0's device model knows a kind of image: that of Debian 13 has no vhd."""
+    return not kind.startswith("vhd") or "vpc" in lab.run(
+        "/usr/libexec/xen-qemu-system-i386 -drive format=help")
+
+
 def run(guest, timeout=300):
     """Let a guest carry out its script; returns what it printed, without a guest any more."""
     start(guest)
@@ -140,10 +146,12 @@ def check(script, log, disks, out):
 def test_int13_and_the_ports_show_one_disk_whatever_its_format(
         lab, either_bios, programs, tmp_path):
     script = Script()
-    for number in range(4):
+    kinds = {"xvda": "raw phy", "xvdb": "qcow2 qdisk", "xvdc": "overlay qdisk"}
+    if is_known(lab, "vhd qdisk"):
+        kinds["xvdd"] = "vhd qdisk"
+    for number in range(len(kinds)):
         both_ways(script, 0x80 + number, number)
-    disks = make_disks(lab, script, programs, tmp_path, mib=64, patterned=32 * MIB, kinds={
-        "xvda": "raw phy", "xvdb": "qcow2 qdisk", "xvdc": "overlay qdisk", "xvdd": "vhd qdisk"})
+    disks = make_disks(lab, script, programs, tmp_path, kinds, mib=64, patterned=32 * MIB)
     guest = create(lab, [disk.xl(vdev) for vdev, disk in disks.items()], either_bios)
     check(script, run(guest), disks, tmp_path / "out.raw")
 
@@ -167,6 +175,8 @@ def test_what_the_ports_have_written_is_read_at_once(lab, either_bios, programs,
 @pytest.mark.parametrize("kind", ["qcow2 qdisk", "raw phy", "overlay qdisk", "vhd qdisk"])
 def test_a_disk_can_be_written_in_any_number_of_places(lab, either_bios, programs, tmp_path, kind):
     """Each in 2 MiB of its own, and what is around them stays what it was."""
+    if not is_known(lab, kind):
+        pytest.skip("this device model has no vhd")
     script = Script()
     places = [number * 2 * MIB + 37 * number for number in range(1, 46)]
     random.Random(5).shuffle(places)

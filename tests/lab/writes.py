@@ -22,7 +22,7 @@ sys.path[:0] = [str(HERE.parent / "guests")]
 import pattern                                  # noqa: E402
 from debian import LabError                     # noqa: E402
 from lab import BLOB, Lab                       # noqa: E402
-from test_twins import Disk                     # noqa: E402
+from test_twins import Disk, is_known                     # noqa: E402
 
 PVH = BLOB.with_name("seabios-xenpvh.elf")
 MIB = 16
@@ -89,9 +89,10 @@ def main():
         subprocess.run(["make", "-s", "-C", HERE.parent / "guests", f"OUT={scratch}"], check=True)
         image = scratch / "disk.base"
         pattern.make(image, scratch / "writes.img", MIB << 11)
+        kinds = [kind for kind in KINDS if is_known(lab, kind)]
         for number in range(count):
-            kind = KINDS[number % len(KINDS)]
-            firmware = (PVH, BLOB)[number // len(KINDS) % 2]
+            kind = kinds[number % len(kinds)]
+            firmware = (PVH, BLOB)[number // len(kinds) % 2]
             seconds = random.uniform(0, 2)
             try:
                 writes, found = destroyed(lab, firmware, kind, image, seconds)
