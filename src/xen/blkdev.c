@@ -4,11 +4,11 @@
 
 #include "blkdev.h" // xenblk_attach
 #include "blktwin.h" // xentwin_drive
-#include "output.h" // dprintf
+#include "output.h" // snprintf
 #include "session.h" // xen_platform_moved
 #include "string.h" // strlen
 #include "x86.h" // rdtscll
-#include "xenstore.h" // xenstore_open
+#include "xenstore.h" // xenstore_read
 
 // The geometry that SeaBIOS makes up needs a whole cylinder.
 #define CYLINDER_SECTORS (16 * 63)

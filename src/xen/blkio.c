@@ -5,10 +5,8 @@
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
 #include "blkio.h" // xenblk_read_miss
-#include "memmap.h" // PAGE_SIZE
 #include "output.h" // dprintf
-#include "session.h" // xen_platform_moved
-#include "std/disk.h" // DISK_RET_SUCCESS
+#include "std/disk.h" // struct mbr_s
 #include "wait.h" // xenwait_start
 #include "xenstore.h" // xenstore_read_numbers
 

@@ -14,7 +14,6 @@
 #include "session.h" // xen_platform_moved
 #include "settings.h" // xensettings_boot_prio
 #include "stacks.h" // run_thread
-#include "std/disk.h" // MBR_SIGNATURE
 #include "string.h" // memset
 #include "util.h" // boot_add_hd
 #include "wait.h" // XEN_LIMIT_POST

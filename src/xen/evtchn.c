@@ -5,7 +5,7 @@
 #include "evtchn.h" // xenevtchn_open
 #include "hypercall.h" // xen_hypercall2
 #include "output.h" // dprintf
-#include "platform.h" // xen_alloc
+#include "platform.h" // xen_info
 #include "session.h" // xen_platform_moved
 
 // Change one bit of a bitmap that Xen changes too. Returns its old value.

@@ -4,7 +4,6 @@
 #ifndef __XEN_EVTCHN_H
 #define __XEN_EVTCHN_H
 
-#include "types.h" // u32
 #include "xenapi.h" // evtchn_port_t
 
 // Allocate an event channel that domain `remote` may bind. Returns the port, or

@@ -14,7 +14,7 @@
 #include "cp437.h" // cp437_to_unicode
 #include "mirror.h" // xenmirror_update
 #include "platform.h" // xen_alloc
-#include "string.h" // memset
+#include "string.h" // memmove
 
 #define COLS 80
 #define ROWS 50             // 25 as a rule

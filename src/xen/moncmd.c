@@ -12,7 +12,6 @@
 #include "monitor.h" // say
 #include "platform.h" // xen_hvm_param
 #include "settings.h" // xensettings_next
-#include "std/disk.h" // DISK_RET_SUCCESS
 #include "string.h" // strtcpy
 #include "util.h" // VERSION
 #include "wait.h" // xenwait_begin_post

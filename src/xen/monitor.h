@@ -4,7 +4,7 @@
 #ifndef __XEN_MONITOR_H
 #define __XEN_MONITOR_H
 
-#include "output.h" // printf
+#include "output.h" // snprintf
 #include "types.h" // u32
 #include "xenapi.h" // XENSTORE_PAYLOAD_MAX
 

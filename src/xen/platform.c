@@ -2,9 +2,8 @@
 //
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
-#include "config.h" // CONFIG_XEN_PV
 #include "fw/paravirt.h" // runningOnXen
-#include "hw/pci.h" // pci_config_readl
+#include "hw/pci.h" // pci_enable_membar
 #include "hw/pci_regs.h" // PCI_BASE_ADDRESS_1
 #include "hw/pcidevice.h" // foreachpci
 #include "hypercall.h" // xen_hypercall2

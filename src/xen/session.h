@@ -4,7 +4,6 @@
 #ifndef __XEN_SESSION_H
 #define __XEN_SESSION_H
 
-#include "types.h" // u32
 #include "xenapi.h" // evtchn_port_t
 
 // Allocate what sessions need. POST only. Returns 0 or -1.

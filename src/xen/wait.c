@@ -3,10 +3,10 @@
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
 #include "config.h" // hw/pic.h
-#include "evtchn.h" // xenevtchn_open
+#include "evtchn.h" // xenevtchn_clear
 #include "hw/pic.h" // pic_irqmask_read
 #include "hypercall.h" // xen_hypercall2
-#include "platform.h" // xen_alloc
+#include "platform.h" // xen_info
 #include "session.h" // xen_platform_moved
 #include "stacks.h" // yield
 #include "util.h" // in_post

@@ -6,7 +6,7 @@
 //
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
-#include "evtchn.h" // xenevtchn_open
+#include "evtchn.h" // xenevtchn_set_mask
 #include "output.h" // dprintf
 #include "platform.h" // xen_alloc
 #include "session.h" // xen_platform_moved

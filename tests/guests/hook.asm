@@ -1,10 +1,12 @@
 ; hook: waits by the BIOS (int15 86) while a hook of INT 1C reads the disk by int13 at each
-; tick, each time somewhere else. The header's delay is how long, in ms.
-;   HOOK calls=N errors=N
+; eighth tick, each time somewhere else. The header's delay is how long, in ms.
+;   HOOK calls=N errors=N skipped=N
+; where `skipped` are ticks that came while the hook was reading
 
 %include "common.inc"
 
 STEP            equ 997                 ; sectors from one read to the next
+RANGE           equ 65536               ; where they are, more than a cache holds
 
 main:   mov     eax, [0x1c*4]
         mov     [old_vector], eax
@@ -33,6 +35,9 @@ main:   mov     eax, [0x1c*4]
         say     " errors="
         mov     eax, [errors]
         call    dec32
+        say     " skipped="
+        mov     eax, [skipped]
+        call    dec32
         say     10
         group   "hook"
         expect  "errors", 0, [errors]
@@ -40,21 +45,23 @@ main:   mov     eax, [0x1c*4]
         finish  "hook"
 
 ; The hook; a tick that comes while it reads is not for it.
-hook:   cmp     byte [cs:inside], 0
-        jne     .end
+hook:   inc     byte [cs:ticks]
+        test    byte [cs:ticks], 7
+        jnz     .end
+        cmp     byte [cs:inside], 0
+        jne     .skip
         mov     byte [cs:inside], 1
         pushad
         push    ds
         xor     ax, ax
         mov     ds, ax
-        mov     eax, [ahead.lba]
-        add     eax, STEP
-        cmp     eax, 8192
-        jb      .inside
-        sub     eax, 8192
+        mov     eax, [place.lba]
+        sub     eax, STEP               ; backwards: nobody has read that ahead
+        jnb     .inside
+        add     eax, RANGE
 .inside:
-        mov     [ahead.lba], eax
-        mov     si, ahead
+        mov     [place.lba], eax
+        mov     si, place
         mov     dl, [drive]
         mov     ah, 0x42
         int     0x13
@@ -65,14 +72,18 @@ hook:   cmp     byte [cs:inside], 0
         popad
         mov     byte [cs:inside], 0
 .end:   jmp     far [cs:old_vector]
+.skip:  inc     dword [cs:skipped]
+        jmp     far [cs:old_vector]
 
                 align   4
 old_vector:     dd 0
 calls:          dd 0
 errors:         dd 0
+skipped:        dd 0
 inside:         db 0
+ticks:          db 0
                 align   4
-ahead:          dw 0x10, 1, 0, 0x1000
+place:          dw 0x10, 1, 0, 0x1000
 .lba:           dq 0
 
         program_pad

@@ -267,15 +267,18 @@ def test_guest_that_waits_is_saved_and_restored(lab, run_program):
 
 
 @pytest.mark.slow
-def test_a_hook_of_the_timer_reads_a_disk_while_dom0_may_ask(run_program):
-    """Each second the firmware looks whether dom0 asks for something, in a wait as here."""
-    guest = run_program("hook", delay_ms=40000)
+def test_a_hook_of_the_timer_reads_a_disk_while_dom0_may_ask(lab, run_program):
+    """Each second the firmware looks whether dom0 asks for something, in a wait as here; xenstored
+    takes its time, so that ticks are due in many looks."""
+    guest = run_program("hook", delay_ms=30000, mib=33)
     before = View(guest)
     start(guest)
+    lab.run("for i in $(seq 70); do kill -STOP $(cat /run/xen/xenstored.pid); sleep 0.2; "
+            "kill -CONT $(cat /run/xen/xenstored.pid); sleep 0.2; done", 120)
     lines = ending(guest, 120)
     assert lines[-1] == "TEST PASS hook", lines[-5:]
     calls, = (re.match(r"HOOK calls=(\d+) ", line) for line in lines if line.startswith("HOOK "))
-    assert int(calls[1]) >= 300
+    assert int(calls[1]) >= 10
     assert View(guest).traces(before) == []
 
 
