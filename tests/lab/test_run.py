@@ -3,6 +3,8 @@
 import pathlib
 import subprocess
 
+import pytest
+
 RUN = pathlib.Path(__file__).resolve().parent / "run"
 
 
