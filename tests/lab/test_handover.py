@@ -251,7 +251,7 @@ LEFT_OUT = {
                         "is not free: frontend 6, backend 6", r'/51776/state: "6"'),
     "pending bit": ("evtchn.c", "return change_bit(xen_info->evtchn_pending, port, 0);",
                     "return 0;", "FAIL takeover: pending ports: word 0", None),
-    "mask": ("xenstore.c", "    xenevtchn_set_mask(store->port, store->was_masked);\n", "",
+    "mask": ("xenstore.c", "    xenevtchn_set_mask(store->port, mask);\n", "",
              "SEEN masked ports: word 0 is 2", None),
     "reply": ("xenstore.c", "    xenevtchn_settle();\n",
               "    xenstore_send(XS_READ, \"device\", NULL, NULL);\n"
