@@ -51,6 +51,7 @@ xen_setup(void)
         || xen_platform_init())
         return;
     xentick_setup();
+    // sessions last: where one can begin, all that it needs is there
     if ((CONFIG_XEN_PVH && is_switched_off())
         || xenstore_setup() || xen_session_setup())
         return;

@@ -19,7 +19,8 @@ int xenstore_setup(void);
 
 // Begin and end a use of the store: xenstore_open() maps Xen's pages, masks
 // the port and drops stray replies, xenstore_close() leaves ring and port
-// as they were found. Returns 0, or -1 with a message.
+// as they were found, in a domain that has moved meanwhile without replies to come.
+// Returns 0, or -1: with a message, or since a session is open already.
 int xenstore_open(void);
 void xenstore_close(void);
 
