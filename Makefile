@@ -10,6 +10,7 @@
 #                     Xen, instead of those of this machine's release
 #   make check        all tests
 #   make check-fresh  `make run` on a new minimal Debian of each release
+#   make check-workflow  there, what a forge runs: `make check`
 #   make bench        all measurements, about an hour; writes docs/benchmarks.md
 #   make model        the proofs of the attach protocol alone
 #   make matrix       every boot loader in every mode, half an hour; writes docs/boot-matrix.md
@@ -70,7 +71,7 @@ all: $(if $(NET),$(NETBLOB),$(BLOB) $(PVH))
 
 .PHONY: all ipxe run shell bench matrix check check-host check-build check-guests \
     check-lab check-releases check-slow check-net check-pvh check-series check-fresh \
-    pictures pvh-boots destroys model coverage mutate fuzz install deb clean FORCE
+    check-workflow pictures pvh-boots destroys model coverage mutate fuzz install deb clean FORCE
 .DELETE_ON_ERROR:
 
 
@@ -132,7 +133,7 @@ $(ROM): $(OUT)/ipxe-origin $(IPXE_FILES) $(IPXE_CHANGES) scripts/build-ipxe | pa
 	scripts/build-ipxe "$$source" $(OUT)/ipxe $@
 
 # Debian packages that are missing: packages-build, packages-host, packages-lab, packages-bench,
-# packages-deb, packages-ipxe
+# packages-deb, packages-ipxe, packages-fresh
 packages-%: FORCE
 	@tests/lab/packages $*
 
@@ -243,6 +244,11 @@ check-series: $(BLOB) | packages-build packages-lab
 # `make run` on new minimal systems of each release, from nothing; not a part of `check`
 check-fresh: | packages-lab
 	@tests/lab/fresh
+
+# The steps of .github/workflows/check.yml there (SUITE=trixie: on that release alone)
+SUITE =
+check-workflow: | packages-lab packages-fresh
+	@tests/lab/fresh --workflow $(SUITE)
 
 # What each boot loader leaves behind; not a part of `check`
 matrix: | packages-build packages-lab

@@ -5,6 +5,7 @@ For mutate, which has a list of changes, and mutate-random, which makes them up.
 
 import shutil
 import subprocess
+import xml.etree.ElementTree as ElementTree
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +14,9 @@ LAYER = HERE.parents[1] / "src/xen"
 
 # directory, and program there; the one that notices most comes first
 PROGRAMS = (("sim", "sim"), ("sim", "sticky"), ("unit", "unit"))
+
+# Tests that take longer, in seconds, run when all others have passed.
+SLOW = 0.3
 
 # Without the sanitizers a build takes a fraction of the time.
 QUICK = ("quick", ["SANITIZE="])
@@ -31,7 +35,7 @@ class Bench:
     def __init__(self, tree, out, builds, limit):
         self.tree, self.out, self.builds, self.limit = tree.resolve(), out.resolve(), builds, limit
         self.base = self.out / "base"
-        self.failing = []
+        self.failing, self.slow = [], {}
         self.base.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self.base / "xen", ignore_errors=True)
         shutil.copytree(LAYER, self.base / "xen")
@@ -46,10 +50,9 @@ class Bench:
                                 capture_output=True, text=True, check=False)
         return not result.returncode, result.stdout + result.stderr
 
-    def test(self, path, options=()):
+    def test(self, path, words=()):
         """Run a test program: the names of tests that failed, or [its name] if it crashed."""
-        leave_out = [word for name in self.failing for word in ("-e", name)]
-        result = subprocess.run([path, *options, "-l", str(self.limit), *leave_out],
+        result = subprocess.run([path, "-l", str(self.limit), *words],
                                 capture_output=True, text=True, errors="replace", check=False)
         names = [line[7:] for line in result.stdout.splitlines() if line.startswith("FAILED ")]
         return names or ([path.name] if result.returncode else [])
@@ -64,20 +67,29 @@ class Bench:
                 good, text = self.make(work, build, directory, program)
                 if not good:
                     return text, None
-                names = self.test(work / build[0] / directory / program, ["-f"])
+                slow = self.slow.get(program, [])
+                path = work / build[0] / directory / program
+                names = self.test(path, ["-f", *leave_out(self.failing + slow)])
+                if not names and slow:
+                    names = self.test(path, ["-f", *leave_out(self.failing), *slow])
                 if names:
                     return None, names[0]
         return None, None
 
-    def find_failing(self):
-        """Find the tests that fail with the layer as it is; they are left out from now on."""
+    def try_base(self):
+        """Run the tests with the layer as it is: those that fail are left out from now on."""
         failing = []
         for build in self.builds:
             for directory, program in PROGRAMS:
                 good, text = self.make(self.base, build, directory, program)
                 if not good:
                     raise SystemExit(text)
-                failing += self.test(self.base / build[0] / directory / program)
+                results = self.base / "results.xml"
+                failing += self.test(self.base / build[0] / directory / program, ["-x", results])
+                if build == QUICK:
+                    self.slow[program] = [
+                        case.get("name") for case in ElementTree.parse(results).iter("testcase")
+                        if float(case.get("time")) > SLOW]
         self.failing = sorted(set(failing))
 
     def copy(self, number):
@@ -86,6 +98,10 @@ class Bench:
         shutil.rmtree(work, ignore_errors=True)
         shutil.copytree(self.base, work)
         return work
+
+
+def leave_out(names):
+    return [word for name in names for word in ("-e", name)]
 
 
 def each(jobs, function, arguments):
