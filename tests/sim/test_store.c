@@ -132,6 +132,49 @@ TEST(store_request_longer_than_the_ring_is_not_sent)
     close_store();
 }
 
+TEST(store_that_has_taken_more_than_there_was_gets_no_request)
+{
+    open_store();
+    u32 before = hv.store->req_prod, cons = hv.store->req_cons;
+    u64 begin = sim_now;
+    hv.store->req_cons = before + 1;
+    check_true(!xenstore_read("/no", "node"));
+    check_true(sim_logged("ring indices"));
+    check_equal(hv.store->req_prod, before);
+    check_true(sim_now - begin < SECOND);
+    hv.store->req_cons = cons;
+    close_store();
+}
+
+static void
+spoil_replies(void *arg)
+{
+    store.dead = 1;
+    hv.store->rsp_prod = hv.store->rsp_cons + XENSTORE_RING_SIZE + 1;
+}
+
+static void
+index_of_replies(int n)
+{
+    store.split = sizeof(struct xsd_sockmsg);
+    open_store();
+    store_write("/x/node", long_text(100));
+    u64 begin = sim_now;
+    sim_at(sim_now + 10 * n * US, spoil_replies, NULL);
+    const char *value = xenstore_read("/x", "node");
+    if (value)
+        check_string(value, long_text(100));
+    else
+        check_true(sim_logged("ring indices"));
+    check_true(sim_now - begin < SECOND);
+    xenstore_close();
+}
+
+TEST(store_that_has_said_more_than_the_ring_holds_has_said_nothing)
+{
+    check_each(60, index_of_replies);
+}
+
 TEST(store_requests_that_do_not_fit_the_ring_together_are_taken_on_the_way)
 {
     open_store();

@@ -26,7 +26,8 @@ HOST_FLAGS = -m32 -std=gnu11 $(OPTIMIZE) -g -Wall -Wno-unused-function -fno-pie 
 SIM_FLAGS = $(filter-out $(SANITIZE) $(OPTIMIZE),$(HOST_FLAGS)) -O2
 
 LAYER_FLAGS = -m32 -march=i386 -std=gnu11 $(OPTIMIZE) -g -Wall -ffreestanding -fno-pie -fno-omit-frame-pointer \
-    -fno-strict-aliasing -I$(TREE)/out -I$(TREE)/src -DMODE16=0 -DMODESEGMENT=0 $(SANITIZE) $(MEASURE)
+    -fno-strict-aliasing -I$(TREE)/out -I$(TREE)/src -DMODE16=0 -DMODESEGMENT=0 $(SANITIZE) $(MEASURE) \
+    -fmacro-prefix-map=$(LAYER)=xen
 
 REPLACE = -e 's/^\t(cpuid|rdtsc|wrmsr)$$/\tcall sim_\1/' \
     -e 's/^\tinb %dx, %al$$/\tcall sim_inb/' -e 's/^\toutb %al, %dx$$/\tcall sim_outb/' \
