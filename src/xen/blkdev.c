@@ -50,6 +50,30 @@ xenblk_refuse_number(struct xendisk_s *disk, const char *name)
                        , (u32)name, 0, 0);
 }
 
+void
+xenblk_drop_all(void)
+{
+    int i;
+    blkcache_drop_all(&xenblk->cache);
+    for (i = 0; i < xenblk->count; i++)
+        xenblk->disks[i]->bad_chunk = 0;
+}
+
+// The backend has an image by this name: the disk's, or another one than before.
+// Returns 0, or -1 with a message if the twin does not have that.
+static int
+take_image(struct xendisk_s *disk, const char *params)
+{
+    u32 image = 1, known = disk->image;
+    while (*params)
+        image = image * 16777619 ^ (u8)*params++;
+    disk->image = image;
+    if (!known || known == image)
+        return 0;
+    xenblk_drop_all();
+    return xentwin_drive(disk->index) ? xenblk_refuse(disk, "another medium") : 0;
+}
+
 int
 xenblk_check_medium(struct xendisk_s *disk)
 {
@@ -59,18 +83,11 @@ xenblk_check_medium(struct xendisk_s *disk)
     if (!params && !xenbus_probe(&disk->bus, &xenblk_class, disk->number))
         // after a restore or a migration the backend has another path
         params = xenstore_read(disk->bus.backend, "params");
+    if (xen_platform_moved())
+        return -1;
     if (!params || !*params || params[strlen(params) - 1] == ':')
         return xenblk_refuse(disk, "no medium");
-    u32 medium = 1, known = disk->medium;
-    while (*params)
-        medium = medium * 16777619 ^ (u8)*params++;
-    disk->medium = medium;
-    if (!known || known == medium)
-        return 0;
-    blkcache_drop_all(&xenblk->cache);
-    if (xentwin_drive(disk->index))
-        return xenblk_refuse(disk, "another medium");
-    return 0;
+    return take_image(disk, params);
 }
 
 // Read what the backend publishes when it is connected (blkif.h, "Backend
@@ -82,6 +99,12 @@ read_properties(struct xendisk_s *disk)
         "sectors", "sector-size", "info", "feature-max-indirect-segments",
     };
     u64 values[] = { NO_SIZE, DISK_SECTOR_SIZE, 0, 0 };
+    const char *text;
+    u32 mode = xenstore_send(XS_READ, disk->bus.backend, "mode", NULL);
+    u32 params = xenstore_send(XS_READ, disk->bus.backend, "params", NULL);
+    int readonly = xenstore_receive(mode, &text) > 0 && text[0] == 'r';
+    if (xenstore_receive(params, &text) > 0 && take_image(disk, text))
+        return -1;
     int bad = xenstore_read_numbers(disk->bus.backend, names, values
                                     , ARRAY_SIZE(names));
     if (bad && bad < ARRAY_SIZE(names))
@@ -100,15 +123,16 @@ read_properties(struct xendisk_s *disk)
     if ((sectors - 1) >> xenblk->cache.shift >= (u32)-1)
         return xenblk_refuse(disk, "too large");
     sectors &= -(size / DISK_SECTOR_SIZE);
-    if (sectors != disk->sectors || size != disk->sector_size)
+    if (sectors != disk->sectors || size != disk->sector_size) {
         // another disk than before
-        blkcache_drop_all(&xenblk->cache);
+        xenblk_drop_all();
+        if (disk->sectors && xentwin_drive(disk->index))
+            return xenblk_refuse(disk, "not of its emulated twin's size any more");
+    }
     disk->sectors = sectors;
     disk->sector_size = size;
     blkring_set_indirect(&disk->ring, bad ? 0 : values[3]);
-    const char *mode = xenstore_read(disk->bus.backend, "mode");
-    disk->readonly = disk->cdrom || info & VDISK_READONLY
-                     || (mode && mode[0] == 'r');
+    disk->readonly = disk->cdrom || info & VDISK_READONLY || readonly;
     return 0;
 }
 
@@ -154,7 +178,7 @@ xenblk_forget_all(void)
         blkcache_release(&xenblk->cache, disk->index);
     }
     xenblk->attached = 0;
-    blkcache_drop_all(&xenblk->cache);
+    xenblk_drop_all();
     xenstore_close();
 }
 

@@ -20,7 +20,7 @@ struct xendisk_s {
     u64 looked_at;      // rdtscll() of the last look at the medium of a CD drive
     u32 number;         // the VBD's
     u32 attaches;       // so far
-    u32 medium;         // a CD drive's, as xenblk_check_medium() has seen it
+    u32 image;          // a hash of what the backend calls it, 0: not known yet
     u32 sector_size;    // in bytes
     u32 bad_chunk;      // + 1: it cannot be read whole, 0: none is known
     u8 index;           // in the list of disks
@@ -72,6 +72,9 @@ void xenblk_forget_all(void);
 // Returns 0, or -1 with a message if there is none, or not the one that the drive's
 // emulated twin had in POST.
 int xenblk_check_medium(struct xendisk_s *disk);
+
+// Forget all that was read, of all disks, and what could not be read.
+void xenblk_drop_all(void);
 
 // Say what a disk is not: one line for each. Returns -1.
 int xenblk_refuse(struct xendisk_s *disk, const char *why);

@@ -62,8 +62,8 @@ look_at_medium(struct xendisk_s *disk)
     if (open_store())
         return -1;
     int ret = xenblk_check_medium(disk);
-    close_store();
-    return ret;
+    // in a domain that has moved the attach will look
+    return close_store() ? 0 : ret;
 }
 
 // Go on with the closes that have not come to their end, of any disk: each call
@@ -113,7 +113,7 @@ attach_once(struct xendisk_s *disk, struct transfer_s *todo, int write)
             ret = DISK_RET_EWRITEPROTECT;
         else if (write ? xenblk_write_through(disk, todo) : xenblk_read_miss(disk, todo))
             ret = disk->dead ? DISK_RET_ETIMEOUT : DISK_RET_EBADTRACK;
-        if (ret || !stay)
+        if (ret || !stay || disk->dead)
             xenblk_close(disk);
     }
     // What looks done in a domain that has moved may not be: a save keeps the ring's
@@ -135,6 +135,12 @@ while_attached(struct xendisk_s *disk, struct transfer_s *todo, int write)
             return ret;
         }
         dprintf(1, "xen: %s: the domain has moved, once more\n", disk->name);
+        // a part of what was written to the store may be in the new one
+        if (!open_store()) {
+            if (!xenbus_probe(&disk->bus, &xenblk_class, disk->number))
+                xenbus_reset(&disk->bus);
+            close_store();
+        }
     }
     return DISK_RET_ETIMEOUT;
 }
@@ -146,7 +152,7 @@ read_disk(struct xendisk_s *disk, struct transfer_s *todo)
         u32 chunk;
         u32 offset, part = xenblk_locate(todo, &chunk, &offset);
         int slot = blkcache_find(&xenblk->cache, disk->index, chunk);
-        if (slot >= 0) {
+        if (slot >= 0 && todo->sector + todo->count <= disk->sectors) {
             xenblk_copy_sectors(todo->buf, xenblk_slot_sector(slot, offset), part);
             xenblk_advance(todo, part);
             continue;
@@ -161,17 +167,17 @@ read_disk(struct xendisk_s *disk, struct transfer_s *todo)
 static int
 write_disk(struct xendisk_s *disk, struct transfer_s *todo)
 {
-    if (disk->readonly)
+    if (disk->cdrom)
         return DISK_RET_EWRITEPROTECT;
     return while_attached(disk, todo, 1);
 }
 
-// Check a request against the disk, and carry it out.
+// Carry out a request, after a look whether it can be one of this disk at all.
 static int
 transfer(struct xendisk_s *disk, struct disk_op_s *op)
 {
     u32 unit = disk->drive->blksize / BLKRING_SECTOR;
-    if (op->lba >= disk->sectors || op->lba >= disk->drive->sectors)
+    if (op->lba >= disk->drive->sectors || op->lba >> 61)
         return DISK_RET_EBADTRACK;
     struct transfer_s todo = {
         .sector = op->lba * unit, .count = op->count * unit, .buf = op->buf_fl,
@@ -180,8 +186,6 @@ transfer(struct xendisk_s *disk, struct disk_op_s *op)
             , disk->name, op->command, todo.sector, todo.count);
     if (!todo.count)
         return DISK_RET_SUCCESS;
-    if (todo.sector >= disk->sectors || todo.count > disk->sectors - todo.sector)
-        return DISK_RET_EBADTRACK;
 
     // An interrupt handler may have called while a wait let it run.
     if (xenblk->busy)
@@ -189,7 +193,7 @@ transfer(struct xendisk_s *disk, struct disk_op_s *op)
     xenblk->busy = 1;
     if (xenblk->last_use
         && rdtscll() - xenblk->last_use > xen_ticks(CACHE_AGE_US))
-        blkcache_drop_all(&xenblk->cache);
+        xenblk_drop_all();
     finish_closes();
     int ret;
     if (disk->cdrom && look_at_medium(disk))
@@ -319,9 +323,10 @@ xen_twin_op(struct disk_op_s *op)
         return remember_write(disk, first) || remember_write(disk, last) ? -1 : 0;
     if (is_written(disk, first) || is_written(disk, last))
         return -1;
+    u32 requests = disk->ring.requests;
     int ret = transfer(disk, op);
     if (!ret)
-        return 0;
+        return disk->ring.requests != requests;
     // a sector that is bad, or not there, and a call in a call say nothing of the
     // next read
     if (ret != DISK_RET_EBADTRACK && ret != DISK_RET_ENOTREADY) {

@@ -126,7 +126,8 @@ window_wait(struct xendisk_s *disk)
 // Read `count` chunks from `chunk` on into the cache: first those that are
 // wanted, as much again, as storage with a limit lets the first through, and
 // then the rest. If the disk is slow, it is less. A chunk that cannot be read is
-// not entered. Returns 0, or -1 if the ring is broken.
+// not entered. Returns 0 if what is wanted has been answered, or -1 if the ring is
+// broken.
 static int
 read_chunks(struct xendisk_s *disk, u32 chunk, u32 count, u32 wanted)
 {
@@ -150,8 +151,14 @@ read_chunks(struct xendisk_s *disk, u32 chunk, u32 count, u32 wanted)
                               , &window.slots[i]))
                 break;
         }
-        if (window_wait(disk))
-            return -1;
+        if (window_wait(disk)) {
+            // the next run ends in front of it
+            disk->bad_chunk = chunk + done + 1;
+            if (!done || !(disk->ring.broken & RING_STALLED))
+                return -1;
+            window.count = done;
+            break;
+        }
         if (window.count < end)
             break;
         window_keep(disk, &window);
@@ -259,10 +266,14 @@ xenblk_read_miss(struct xendisk_s *disk, struct transfer_s *todo)
     u32 first = chunk;
     u32 count = blkcache_plan(cache, disk->index, &first, last - chunk + 1
                               , chunks);
+    if (disk->bad_chunk > chunk + 1 && disk->bad_chunk - 1 - first < count)
+        count = disk->bad_chunk - 1 - first;
     dprintf(3, "xen: %s: reading %u chunks from %u\n"
             , disk->name, count, first);
-    if (read_chunks(disk, first, count, last - first + 1))
+    if (read_chunks(disk, first, count, last - first + 1)) {
+        disk->bad_chunk = chunk + 1;
         return -1;
+    }
     if (blkcache_find(cache, disk->index, chunk) >= 0)
         return 0;
     disk->bad_chunk = chunk + 1;
@@ -349,17 +360,20 @@ write_chunks(struct xendisk_s *disk, struct transfer_s *todo)
     if (ret > 0)
         // the slots are used up: the caller comes again
         ret = 0;
-    if (!window.count || window_wait(disk))
+    if (!window.count)
+        return xenblk_refuse(disk, "no place in the cache to write through");
+    if (window_wait(disk))
         ret = -1;
     for (i = 0; i < window.count; i++) {
-        if (window.slots[i] >= 0 && !ret)
-            continue;
+        if (window.slots[i] < 0) {
+            dprintf(1, "xen: %s: writing %u KiB at %u failed (%d)\n", disk->name
+                    , 1 << xenblk->cache.shift >> 1, first + i, window.slots[i]);
+            ret = -1;
+        }
+    }
+    for (i = 0; i < window.count && ret; i++)
         // the cache may hold what the disk does not
         blkcache_drop(&xenblk->cache, disk->index, first + i);
-        dprintf(1, "xen: %s: writing %u KiB at %u failed (%d)\n", disk->name
-                , 1 << xenblk->cache.shift >> 1, first + i, window.slots[i]);
-        ret = -1;
-    }
     return ret;
 }
 

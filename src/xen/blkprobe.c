@@ -78,6 +78,11 @@ make_drive(struct xendisk_s *disk)
                                : (u32)cylinders / 63;
         drive->pchs.head = 16;
         drive->pchs.sector = 63;
+        if (drive->pchs.cylinder == 1) {
+            // SeaBIOS tells of one cylinder fewer than there are
+            drive->pchs.cylinder = 2;
+            drive->lchs = drive->pchs;
+        }
     }
     disk->drive = drive;
     return 0;

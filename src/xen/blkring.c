@@ -112,6 +112,7 @@ blkring_open(struct blkring_s *ring, domid_t domid)
                                              : ring->ref + 1;
     if (xengrant_begin(ring->ref, domid, sring, 0))
         return -1;
+    ring->granted = 1;
     int port = xenevtchn_open(domid);
     if (port < 0) {
         dprintf(1, "xen: %s: no event channel to domain %u (%d)\n"
@@ -182,12 +183,12 @@ blkring_close(struct blkring_s *ring)
         blkring_forget(ring);
         return 0;
     }
-    int id, ret = 0;
-    for (id = 0; id < REQUESTS; id++)
+    // first the ring: while the backend has it, it may begin what is there
+    int id, ret = ring->granted ? xengrant_end(ring->ref) : 0;
+    ring->granted = !!ret;
+    for (id = 0; id < REQUESTS && !ring->granted; id++)
         if (is_under_way(ring, id) && end_request(id))
             ret = -1;
-    if (!ret)
-        ret = xengrant_end(ring->ref);
     if (ret && !ring->held)
         dprintf(1, "xen: %s: backend has closed, but still maps our pages\n"
                 , ring->name);
@@ -211,7 +212,7 @@ break_ring(struct blkring_s *ring, const char *why, u32 value)
 {
     if (!xen_platform_moved())
         dprintf(1, "xen: %s: backend %s (%x)\n", ring->name, why, value);
-    ring->broken = 1;
+    ring->broken |= 1;
     return -1;
 }
 
@@ -288,9 +289,10 @@ wait_until(struct blkring_s *ring, u32 left)
             // who answers is slow, not dead
             xenwait_start(&wait, limit, ring->port);
         before = under_way;
-        if (xenwait_step(&wait))
-            return break_ring(ring, "did not answer in time, requests open"
-                              , under_way);
+        if (xenwait_step(&wait)) {
+            ring->broken = RING_STALLED;
+            return break_ring(ring, "did not answer in time, requests open", under_way);
+        }
     }
 }
 

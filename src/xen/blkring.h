@@ -19,11 +19,15 @@ struct blkring_s {
     u8 was_masked;                  // the port, before it was ours
     domid_t domid;                  // the backend's domain
     u32 requests;                   // so far
+    u8 granted;                     // the ring page is
     u8 held;                        // the backend has closed, but has not let go
-    u8 broken;                      // the backend broke the protocol or stalled
+    u8 broken;                      // it cannot be used; RING_STALLED or others
     u8 refused;                     // the backend does not know indirect requests
     u8 indirect;                    // segments of an indirect request, 0: none
 };
+
+// blkring_s.broken: the backend is late, it has not broken the protocol.
+#define RING_STALLED 2
 
 // Allocate what all rings share. POST only. Returns 0 or -1.
 int blkring_setup(void);

@@ -41,6 +41,8 @@ u8 XenTwinCount VARLOW;
 // controller until then.
 u64 XenTwinEnd VARLOW;
 u8 XenTwinLast VARLOW = XENTWIN_NONE;
+// Looks in POST, before any counts.
+#define LOOKS 3
 // The least TSC ticks that a look at a controller has taken; 0: there was none.
 u32 XenTwinLook VARLOW;
 
@@ -148,8 +150,9 @@ xen_by_pv(struct disk_op_s *op)
         int ret = MODESEGMENT
                   ? call32(xen_twin_op, MAKE_FLATPTR(GET_SEG(SS), op), -1)
                   : xen_twin_op(op);
-        if (!ret && command == CMD_READ) {
-            note_end(i);
+        if (ret >= 0 && command == CMD_READ) {
+            if (!ret)
+                note_end(i);
             return 1;
         }
         if (ret && command == CMD_WRITE)
@@ -221,6 +224,9 @@ xentwin_publish(void)
     XenTwinCount = i;
     while (i--)
         mark_twin(i);
+    // one look alone may have been interrupted by the host
+    for (i = 0; i < LOOKS && XenTwinCount; i++)
+        is_touched(0);
 }
 
 u8

@@ -83,11 +83,9 @@ xencons_put(const void *data, u32 size, u32 *end)
     xen_mb();
     for (i = 0; i < size; i++)
         ring->out[MASK_XENCONS_IDX(prod + i, ring->out)] = ((char*)data)[i];
-    xen_wmb();
-    if (xen_read_once(ring->out_prod) != prod)
-        // a HVM domain may be restored at any time: this is another ring now
+    // a HVM domain may be restored at any time
+    if (xen_move_index(&ring->out_prod, prod, prod + size))
         return 0;
-    ring->out_prod = prod + size;
     if (end)
         *end = prod + size;
     notify();
@@ -142,10 +140,8 @@ xencons_consume(u32 size)
     if (!ring || !size)
         return;
     u32 cons = xen_read_once(ring->in_cons);
-    if (xen_read_once(ring->in_prod) - cons < size)
-        // not the ring that was looked at: the domain was restored meanwhile
-        return;
-    xen_mb();
-    ring->in_cons = cons + size;
-    notify();
+    // not in a ring that was not looked at, where the domain was restored meanwhile
+    if (xen_read_once(ring->in_prod) - cons >= size
+        && !xen_move_index(&ring->in_cons, cons, cons + size))
+        notify();
 }

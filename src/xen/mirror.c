@@ -87,7 +87,8 @@ put_cursor(u8 row, u8 col)
     }
     if (!col && mirror->row == row) {
         put_text("\r");
-    } else if (!col && mirror->row + 1 == row) {
+    } else if (!col && mirror->row + 1 == row && row + 1 < mirror->rows) {
+        // not into the last row: a terminal of 24 would scroll
         put_text("\r\n");
     } else {
         put_text("\e[");

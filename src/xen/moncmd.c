@@ -164,6 +164,10 @@ monitor_read(char *name)
         say("%s is no number", text);
         return;
     }
+    if (lba >= disk->drive->sectors) {
+        say("%s has no block %s", name, text);
+        return;
+    }
     if (read_blocks(disk->drive, lba, 1))
         return;
     for (i = 0; i < disk->drive->blksize && !monitor->quit; i += 16) {
@@ -187,7 +191,7 @@ monitor_speed(char *name)
     struct drive_s *drive = disk->drive;
     u32 blocks = MONITOR_READ / drive->blksize, done = 0;
     u32 attaches = disk->attaches, requests = disk->ring.requests;
-    blkcache_drop_all(&xenblk->cache);
+    xenblk_drop_all();
     u64 begin = rdtscll();
     while (done < SPEED_SIZE && done / drive->blksize + blocks <= drive->sectors) {
         if (read_blocks(drive, done / drive->blksize, blocks))

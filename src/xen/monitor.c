@@ -116,7 +116,7 @@ read_line(void)
         } else if (c == CTRL_U) {
             erase(len);
             len = 0;
-        } else if (scan == KEY_UP || scan == KEY_DOWN) {
+        } else if (!c && (scan == KEY_UP || scan == KEY_DOWN)) {
             u32 most = monitor->lines < MONITOR_HISTORY ? monitor->lines : MONITOR_HISTORY;
             if (scan == KEY_UP ? back == most : !back)
                 continue;
@@ -157,10 +157,13 @@ static void
 run_line(void)
 {
     const struct monitor_command_s *command;
-    char *args = monitor_cut_word(monitor->line);
+    char *line = monitor->line;
+    while (*line == ' ')
+        line++;
+    char *args = monitor_cut_word(line);
     monitor->rows = monitor->quit = 0;
     for (command = monitor_commands; command->name; command++) {
-        if (strcmp(command->name, monitor->line))
+        if (strcmp(command->name, line))
             continue;
         if (command->session)
             open_session();
@@ -171,8 +174,8 @@ run_line(void)
             xen_close_all();
         return;
     }
-    if (*monitor->line)
-        say("%s? help lists all commands", monitor->line);
+    if (*line)
+        say("%s? help lists all commands", line);
 }
 
 void

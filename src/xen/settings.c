@@ -21,7 +21,9 @@
 // What a setting may be, if not a number up to a limit.
 #define TEXT   0         // anything
 #define ORDER  ((u32)-2) // names, with commas or blanks between them
-#define ANY    ((u32)-1) // any number of 32 bits, or -1
+#define OR_NOT ((u32)-1) // up to MOST_MS, or -1
+// SeaBIOS's timers take half a day for a time that is over.
+#define MOST_MS 43000000
 
 // What a text may set: never a ROM, an address or an image.
 static const struct {
@@ -30,10 +32,10 @@ static const struct {
     u32 most;
 } known[] = {
     { "bootorder", 0, ORDER },
-    { "etc/boot-fail-wait", 0, ANY },
+    { "etc/boot-fail-wait", 0, OR_NOT },
     { "etc/boot-menu-key", 0, 0xff },
     { "etc/boot-menu-message", 0, TEXT },
-    { "etc/boot-menu-wait", 0, ANY },
+    { "etc/boot-menu-wait", 0, MOST_MS },
     { "etc/pci-optionrom-exec", 0, 2 },
     { "etc/screen-and-debug", 0, 1 },
     { "etc/sercon-port", 0, 0xffff },
@@ -56,6 +58,7 @@ static struct {
     u8 count;           // settings that a source has named
     u8 listed;          // the store's names were looked at
     u8 next;            // of those known, the first that was not read there
+    u8 one_rom;         // there is a ROM for all network devices
     u32 exists[NAMES_MAX / 32]; // a bit for each name of the boot order
 } settings;
 
@@ -127,9 +130,10 @@ static int
 take_number(struct xensetting_s *setting, u32 most)
 {
     u64 number;
-    if (most == ANY && !strcmp(setting->text, "-1"))
-        number = ANY;
-    else if (xensettings_parse_number(setting->text, &number) || number > most)
+    if (most == OR_NOT && !strcmp(setting->text, "-1"))
+        number = -1;
+    else if (xensettings_parse_number(setting->text, &number)
+             || number > (most == OR_NOT ? MOST_MS : most))
         return -1;
     setting->number = number;
     setting->data = &setting->number;
@@ -347,6 +351,7 @@ xen_rom_prio(const char *path, struct pci_device *pci)
         }
     } else if (pci && pci->vendor != PCI_VENDOR_ID_XENSOURCE)
         return -1;
+    settings.one_rom |= name[3] == '*';
     return xensettings_boot_prio(name);
 }
 
@@ -362,7 +367,8 @@ xensettings_check_order(void)
             *names++ = 0;
         name = nullTrailingSpace(name);
         if (*name && *name != '/' && strcmp(name, "HALT")
-            && !(settings.exists[i / 32] & 1 << i % 32))
+            && !(settings.exists[i / 32] & 1 << i % 32)
+            && !(settings.one_rom && !memcmp(name, "vif", 3)))
             dprintf(1, "xen: bootorder: there is no %s\n", name);
     }
 }

@@ -23,7 +23,7 @@
 #include "stacks.h" // call16_int
 #include "string.h" // memset
 #include "terminal.h" // xenterm_poll
-#include "util.h" // ticks_from_ms
+#include "util.h" // yield
 #include "x86.h" // rdtscll
 #include "platform.h" // xen_tsc_khz
 #include "tick.h" // xentick_setup
@@ -66,9 +66,12 @@ u8 XenTickTimer VARFSEG;
 
 // When the next tick is due (TSC).
 u64 XenTickDue VARLOW;
-// The timer is armed; a program may have it armed; polls for a key so far; no program is
-// to be called.
-u8 XenTickArmed VARLOW, XenTickFree VARLOW, XenTickPolls VARLOW, XenTickHeld VARLOW;
+// The timer is armed; a program may have it armed; polls for a key so far.
+u8 XenTickArmed VARLOW, XenTickFree VARLOW, XenTickPolls VARLOW;
+// Why no program's hook is to be called: the store is read; a hook runs.
+u8 XenTickHeld VARLOW;
+#define HELD_BY_LOOK 1
+#define HELD_BY_HOOK 2
 // When it is looked again at what dom0 asks for (TSC, in units of 1024).
 u32 XenTickLook VARLOW;
 
@@ -77,12 +80,13 @@ u32 XenTickLook VARLOW;
  * The local APIC's timer
  ****************************************************************/
 
-// Start the timer, for the next tick or `max_us` microseconds.
+// Start the timer, for the next tick or `max_us` microseconds. A tick that is due and
+// has not been taken is held back.
 static void
 apic_start(u32 max_us)
 {
     s64 left = GET_LOW(XenTickDue) - rdtscll();
-    u32 us = left > 0 ? (u32)left / GET_GLOBAL(XenTscMhz) : 0;
+    u32 us = left > 0 ? (u32)left / GET_GLOBAL(XenTscMhz) : WAIT_US;
     if (us > max_us)
         us = max_us;
     wrmsr(MSR_APIC_TMICT, (us + 1) * APIC_PER_US);
@@ -126,6 +130,8 @@ xentick_boot(void)
     if (!CONFIG_XEN_PVH)
         return;
     SET_LOW(XenTickFree, 1);
+    // a program of an earlier boot may have left its hook for good
+    xentick_eoi();
     tick_arm();
 }
 
@@ -198,7 +204,14 @@ take_due(void)
 void
 xentick_hold(u8 hold)
 {
-    SET_LOW(XenTickHeld, hold);
+    SET_LOW(XenTickHeld, (GET_LOW(XenTickHeld) & HELD_BY_HOOK) | (hold ? HELD_BY_LOOK : 0));
+}
+
+void
+xentick_eoi(void)
+{
+    if (CONFIG_XEN_PVH)
+        SET_LOW(XenTickHeld, GET_LOW(XenTickHeld) & ~HELD_BY_HOOK);
 }
 
 void
@@ -210,7 +223,10 @@ xentick_poll(void)
     for (i = 0; i < count; i++) {
         struct bregs br;
         memset(&br, 0, sizeof(br));
+        SET_LOW(XenTickHeld, HELD_BY_HOOK);
         call16_int(0x08, &br);
+        // a hook that did not call the BIOS's handler has ended as well
+        xentick_eoi();
     }
 }
 
@@ -349,7 +365,8 @@ xentick_setup(void)
     u32 eax, ebx, ecx, edx;
     cpuid(1, &eax, &ebx, &ecx, &edx);
     XenTickTimer = !!(ecx & CPUID_X2APIC);
-    SET_BDA(timer_counter, ticks_from_ms(sec % XENDATE_DAY * 1000) % TICKS_PER_DAY);
+    // 1193182 Hz / 65536; ticks_from_ms() knows 21 hours
+    SET_BDA(timer_counter, (u32)((u64)(sec % XENDATE_DAY) * 1193182 >> 16));
     SET_IVT(0x08, FUNC16(entry_08));
     SET_IVT(TICK_VECTOR, FUNC16(entry_70));
 }

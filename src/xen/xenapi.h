@@ -36,6 +36,18 @@
 #include <xen/version.h>
 #pragma pack(pop)
 
+// Move an index of ours in a shared ring from `from` on, if it is there. In a domain that
+// has moved the ring is another one, with other indices. Orders memory as xen_mb().
+// Returns 0 or -1.
+static inline int
+xen_move_index(u32 *index, u32 from, u32 to)
+{
+    u32 seen = from;
+    asm volatile("lock ; cmpxchgl %2, %1"
+                 : "+a"(seen), "+m"(*index) : "r"(to) : "memory", "cc");
+    return seen == from ? 0 : -1;
+}
+
 // Read memory that another domain can write: exactly one fetch.
 #define xen_read_once(x) (*(volatile __typeof__(x) *)&(x))
 

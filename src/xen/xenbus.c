@@ -325,6 +325,9 @@ xenbus_connect(struct xenbus_s *bus, u32 limit)
                         | STATE(Closed), limit, "connect");
 }
 
+// xenbus_s.closing: the backend was told once more that it may get ready.
+#define TOLD 4
+
 // Say whether the device is attached with what we have published.
 static int
 has_our_ring(struct xenbus_s *bus)
@@ -357,9 +360,14 @@ look_again(struct xenbus_s *bus)
         return -1;
     if (frontend == XenbusStateClosed && backend != XenbusStateClosed)
         return 0;
-    if (frontend == XenbusStateInitialising && backend == XenbusStateInitWait) {
-        bus->closing = 0;
-        return 0;
+    if (frontend == XenbusStateInitialising) {
+        // nothing is left to give back: a backend that has not followed is told once more
+        if (backend == XenbusStateInitWait || backend == XenbusStateUnknown
+            || (backend == XenbusStateClosed && bus->closing & TOLD)) {
+            bus->closing = 0;
+            return 0;
+        }
+        bus->closing |= TOLD;
     }
     if (frontend == XenbusStateClosed
         || (frontend == XenbusStateInitialising && backend == XenbusStateClosed)

@@ -31,7 +31,7 @@ struct xenbus_s {
     const char *error;              // what was wrong last, a format without its values
     u32 details[3];
     u8 closing;                     // 1: a close has begun, and not come to its end;
-                                    // 3: and that has been said
+                                    // above that: and that has been said
     u32 usual[XenbusStateClosed + 1]; // us that it took to get there last
 };
 
@@ -47,9 +47,10 @@ int xenbus_probe(struct xenbus_s *bus, const struct xenbus_class_s *class, u32 i
 // the text stays valid until the next request.
 const char *xenbus_find_error(struct xenbus_s *bus);
 
-// POST only: bring a device that somebody has used to frontend Initialising and
-// backend InitWait; a new one is waited for. A device that nobody has used, but
-// whose backend is past InitWait, is left alone. Returns 0, or -1 with a message.
+// Where no OS can own the device, in POST and in a domain that has just moved: bring
+// one that somebody has used to frontend Initialising and backend InitWait; a new one
+// is waited for. A device that nobody has used, but whose backend is past InitWait, is
+// left alone. Returns 0, or -1 with a message.
 int xenbus_reset(struct xenbus_s *bus);
 
 // Say whether nobody owns the device (frontend Initialising, backend InitWait).

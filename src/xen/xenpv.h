@@ -54,12 +54,13 @@ void xen_monitor(void);
 
 // blkfront.c
 
-// Carry out an int13 request for a DTYPE_XEN drive. Returns DISK_RET_*; on an
-// error nothing has been transferred to the caller.
+// Carry out an int13 request for a DTYPE_XEN drive. Returns DISK_RET_*; on an error a
+// part may have been transferred.
 int xen_process_op(struct disk_op_s *op);
 
-// The same for a CMD_READ of an emulated twin: returns 0, or -1 if its own driver
-// has to read. A CMD_WRITE is only remembered: returns 0, or -1 if it cannot be.
+// The same for a CMD_READ of an emulated twin: returns 0, 1 if other programs may have run
+// meanwhile, or -1 if its own driver has to read. A CMD_WRITE is only remembered: returns
+// 0, or -1 if it cannot be.
 int xen_twin_op(struct disk_op_s *op);
 
 // Close all disks that are attached, and go on with the closes that have not come to
@@ -149,6 +150,9 @@ void xentick_poll(void);
 
 // The handler of the timer's interrupt.
 void xentick_irq(void);
+
+// The BIOS's int 08 ends, where a real one sends its EOI: the next tick may be shown.
+void xentick_eoi(void);
 
 // A boot sector is about to run.
 void xentick_boot(void);

@@ -114,11 +114,12 @@ ring_read(struct xenwait_s *wait, void *data, u32 len)
             memcpy(data, &xen_store->rsp[pos], part);
             data += part;
         }
-        xen_mb(); // the bytes are read before their place is given back
-        xen_store->rsp_cons = store->rest_cons = cons + part;
+        // the bytes are read before their place is given back
+        if (xen_move_index(&xen_store->rsp_cons, cons, cons + part))
+            return -1;
+        store->rest_cons = cons + part;
         store->rest -= part;
         len -= part;
-        xen_mb(); // whoever fills the ring from here on sees the room
         if (xen_read_once(xen_store->rsp_prod) - cons >= XENSTORE_RING_SIZE)
             // it was full: there may be more to say
             xenevtchn_notify(store->port);
@@ -268,8 +269,7 @@ xenstore_send(u32 type, const char *dir, const char *name, const char *value)
 {
     // The path ends with a NUL, the value behind it does not. The id carries
     // the type, which the reply must repeat; it is never 0.
-    int dirlen = strlen(dir), namelen = name ? strlen(name) : 0;
-    int valuelen = value ? strlen(value) : 0;
+    int dirlen = strlen(dir), namelen = strlen(name ?: ""), valuelen = strlen(value ?: "");
     struct xsd_sockmsg msg = {
         .type = type, .req_id = ++store->serial << 8 | type,
         .len = dirlen + (name ? 1 + namelen : 0) + 1 + valuelen,
@@ -283,7 +283,8 @@ xenstore_send(u32 type, const char *dir, const char *name, const char *value)
     if (ring_wait_room(&wait, sizeof(msg) + msg.len))
         return 0;
     xen_mb(); // the room is there before it is used
-    XENSTORE_RING_IDX prod = ring_put(xen_store->req_prod, &msg, sizeof(msg));
+    XENSTORE_RING_IDX first = xen_store->req_prod;
+    XENSTORE_RING_IDX prod = ring_put(first, &msg, sizeof(msg));
     prod = ring_put(prod, dir, dirlen);
     if (name) {
         prod = ring_put(prod, "/", 1);
@@ -291,9 +292,8 @@ xenstore_send(u32 type, const char *dir, const char *name, const char *value)
     }
     prod = ring_put(prod, "", 1);
     prod = ring_put(prod, value ?: "", valuelen);
-    // A domain that is saved in the middle leaves no half of a request.
-    xen_wmb(); // the bytes are there before they are announced
-    xen_store->req_prod = prod;
+    if (xen_move_index(&xen_store->req_prod, first, prod))
+        return 0;
     store->unannounced = 1;
     return msg.req_id;
 }

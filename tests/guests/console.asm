@@ -3,7 +3,8 @@
 ;   KEY 1e61
 ; F2 writes a line to the memory of the screen, F3 sets a graphics mode, F4 the text mode, F5
 ; prints 300 numbered lines, F6 reads keys slowly and prints the sum of 4096 of them, F7 prints
-; the characters from 80 to FF, F8 ends it.
+; the characters from 80 to FF, F8 ends it. F9 loads a font of 8 lines, and one of 16:
+;   ROWS 31 18
 
 %include "common.inc"
 
@@ -30,6 +31,8 @@ main:   say     "CONSOLE begins", 10
         je      .paste
         cmp     ah, 0x41
         je      .charset
+        cmp     ah, 0x43
+        je      .fonts
         cmp     ah, 0x42
         jne     .key
         finish  "console"
@@ -107,6 +110,22 @@ main:   say     "CONSOLE begins", 10
         mov     si, text_end
         call    show
         jmp     .key
+
+.fonts: say     "ROWS "
+        mov     ax, 0x1112
+        call    set_font
+        say     " "
+        mov     ax, 0x1114
+        call    set_font
+        say     10
+        jmp     .key
+
+; Load the font that AX says to int10, and print the number of the last row.
+set_font:
+        xor     bl, bl
+        int     0x10
+        mov     al, [0x484]
+        jmp     hex8
 
 ; Show AL, below 100, in two digits.
 digits: aam

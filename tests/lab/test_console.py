@@ -24,6 +24,7 @@ KEYS = {
     "\x1b[4~": 0x4fe0, "\x1b[2~": 0x52e0, "\x1b[3~": 0x53e0, "\x1b[5~": 0x49e0,
     "\x1b[6~": 0x51e0, "\x1b[1;5C": 0x74e0, "ü": 0x0081, "─": 0x00c4, "Σ": 0x00e4, "€": None,
     "\x1b[1;2A": None, "\x1b[3;5~": None, "\x1bOx": None,
+    "\x1bO2P": None, "\x1b[3$": None,
     FUNCTION[1]: 0x3b00, FUNCTION[9]: 0x4300, FUNCTION[11]: 0x8500, F12: 0x8600, ESC: 0x011b,
 }
 CP437 = bytes(range(0x80, 0x100)).decode("cp437").replace("\xa0", " ")
@@ -60,10 +61,10 @@ def loader_starter(lab, pvh, watch):
 @pytest.fixture(name="program")
 def program_starter(lab, pvh, guest_disk, watch):
     """Starts a PVH guest with tests/guests/console.asm, with a terminal."""
-    def start():
+    def start(**settings):
         disk = lab.attach(guest_disk("console", mib=5))
         guest = create(lab, [xl_disk(disk, "xvde")], pvh, memory=64)
-        terminal = watch(guest)
+        terminal = watch(guest, **settings)
         guest.unpause()
         terminal.wait("Console is ready", 60)
         return guest, terminal
@@ -193,6 +194,9 @@ def test_screen_and_keys_of_a_program(program):
     terminal.wait("Console is ready")
     terminal.settle(0.3)
     assert terminal.text() == shown(guest) and ALERT not in terminal.text()
+    # other fonts, and as many rows as before
+    terminal.type(FUNCTION[9])
+    guest.wait_line("^ROWS 31 18$")
     # each line of a flood is there once, those that have left the screen, too
     terminal.type(FUNCTION[5])
     guest.wait_line("^FLOOD ends$", 120)
@@ -210,6 +214,15 @@ def test_screen_and_keys_of_a_program(program):
     # what nobody asked for stays in the ring: the OS's
     terminal.type(FUNCTION[8])
     assert ending(guest)[-1] == "TEST PASS console"
+
+
+def test_terminal_of_24_lines_is_right_but_for_its_last(program):
+    guest, terminal = program(rows=24)
+    terminal.type(FUNCTION[5])
+    guest.wait_line("^FLOOD ends$", 120)
+    terminal.wait("Line 0299")
+    terminal.settle(0.3)
+    assert terminal.text().splitlines()[:23] == shown(guest).splitlines()[:23]
 
 
 def test_boot_goes_on_while_the_daemon_is_stopped(lab, program):

@@ -304,8 +304,25 @@ def test_a_boot_that_failed_is_tried_again_only_if_a_setting_says_when(lab, pvh)
 
 
 @pytest.mark.parametrize("memory, maxmem, vcpus", [
-    (32, 32, 1), pytest.param(200, 400, 4, marks=pytest.mark.slow)])
+    (32, 32, 1), (64, 64, 1), pytest.param(200, 400, 4, marks=pytest.mark.slow)])
 def test_small_memory_and_memory_below_maxmem(run_program, memory, maxmem, vcpus):
     guest = run_program("hello", memory=memory, maxmem=maxmem, vcpus=vcpus)
     start(guest)
-    assert ending(guest)[-1] == "TEST PASS hello"
+    lines = ending(guest)
+    assert lines[-1] == "TEST PASS hello"
+    # the tables of ACPI, just below 4 GiB, are not its end
+    assert f"e801={(maxmem - 16) * 16:04x} " in \
+        next(line for line in lines if line.startswith("MACHINE "))
+    kept, = re.findall(r"^ *\d+: 0*([0-9a-f]+) - 0*([0-9a-f]+) = 2 RESERVED$",
+                       "\n".join(line for line in lines if f"{maxmem << 20:016x} = 2" in line), re.M)
+    assert int(kept[1], 16) - int(kept[0], 16) <= (memory << 20) / 64 + (64 << 10)
+
+
+def test_ticks_of_the_day_are_right_before_midnight(lab, run_program):
+    late = 23 * 3600 - int(lab.run("date -u +%s")) % 86400
+    guest = run_program("hello", rtc_timeoffset=late)
+    start(guest)
+    line = next(line for line in ending(guest) if line.startswith("MACHINE "))
+    ticks, hour, minute, second = re.search(r"ticks=(\w+) time=(..)(..)(..)$", line).groups()
+    seconds = int(hour) * 3600 + int(minute) * 60 + int(second)
+    assert seconds >= 23 * 3600 and abs(int(ticks, 16) * TICK / 1000 - seconds) <= 2, line

@@ -631,6 +631,9 @@ get_keystroke_full(int msec)
     case 0x1b: return 0x011b;
     case '\n': return 0x1c0d;
     case '\b': return 0x0e08;
+    // the keypad's, with NumLock: the scan codes are those of arrows
+    case '8': return 0x4838;
+    case '2': return 0x5032;
     }
     return 0x3000 | key;
 }

@@ -155,10 +155,10 @@ broken_response(int n)
     bad->keep_mapped = n & 2;
     bad->hook_response = once;
     u64 begin = sim_now;
-    int ret = n & 4 ? sim_write_unchecked(bad, 1000, 128)
-              : sim_read_unchecked(bad, 1000, 128);
-    if (ret != DISK_RET_ETIMEOUT)
-        fail("the call returned %02x", ret);
+    // a read ends well if the answer that does not come is to what is read ahead
+    int ahead = n == 1 && (bad_response == no_response || bad_response == producer_goes_back);
+    check_equal(n & 4 ? sim_write_unchecked(bad, 1000, 128) : sim_read_unchecked(bad, 1000, 128)
+                , ahead ? 0 : DISK_RET_ETIMEOUT);
     check_true(sim_now - begin < 60 * SECOND);
     check_true(sim_logged("xen: xvde: backend "));
     if (!bad->keep_mapped && (bad_response == producer_jumps
@@ -862,8 +862,8 @@ answers_nothing(int indirect)
         check_equal(sim_read_unchecked(bad, i * 128, 128), 0);
     wait_full = bad->requests;
     answer_two_chunks(bad);
-    while (!sim_read_unchecked(bad, i * 128, 128))
-        i++;
+    for (; !sim_logged("did not answer in time"); i++)
+        check_equal(sim_read(bad, i * 128, 128), 0);
     // all numbers that are shared, three at a time, or one, and then its own
     check_equal(bad->requests - wait_full, indirect ? 2 + 8 : 6 + 25);
     check_good();
@@ -919,7 +919,7 @@ TEST(backends_that_answer_nothing_leave_a_number_for_others)
     sim_boot();
     for (i = 0; i < 2; i++) {
         answer_two_chunks(backends[i]);
-        check_equal(sim_read_unchecked(backends[i], 100000, 1), DISK_RET_ETIMEOUT);
+        check_equal(sim_read(backends[i], 100000, 1), 0);
     }
     for (i = 0; i < 40; i++)
         check_equal(sim_read(backends[2], 5000 * i, 128), 0);

@@ -198,6 +198,10 @@ static const struct {
     { "etc/boot-fail-wait=18446744073709551617", "not such a number" },
     { "etc/boot-fail-wait=0x10000000000000001", "not such a number" },
     { "etc/boot-fail-wait=-2", "not such a number" },
+    // a timer of half a day has run out at once
+    { "etc/boot-fail-wait=43200000", "not such a number" },
+    { "etc/boot-menu-wait=43200000", "not such a number" },
+    { "etc/boot-menu-wait=-1", "not such a number" },
     { "etc/xen-cache-kib=8193", "not such a number" },
 };
 

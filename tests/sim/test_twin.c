@@ -399,9 +399,10 @@ TEST(controller_is_not_looked_at_between_two_requests_without_a_pause)
     boot_twinned(1);
     check_equal(sim_read(be, 90000, 10), 0);
     u32 accesses = sim_port_accesses;
+    // but one behind a read that has let others in
     for (i = 0; i < 10; i++)
         check_equal(sim_read(be, 90000 + i, 10), 0);
-    check_equal(sim_port_accesses, accesses);
+    check_equal(sim_port_accesses, ++accesses);
     sim_pass(3 * SIM_COST_PORT);
     check_equal(sim_read(be, 90000, 10), 0);
     check_equal(sim_port_accesses, accesses + 1);
