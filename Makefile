@@ -117,9 +117,11 @@ $(TREE)/.patched: $(OUT)/origin $(ORIGINAL) $(PATCHES) scripts/copy-seabios | pa
 
 # What was asked for on the command line; these files change only when it does. `make install`
 # alone takes what was built, whatever that was.
-INSTALL = $(if $(SEABIOS)$(SETTINGS)$(IPXE),,$(filter install,$(MAKECMDGOALS)))
+ASKED = $(strip $(foreach name,SEABIOS SETTINGS IPXE CONFIG CONFIG_PVH CONFIG_NET, \
+    $(filter command%,$(origin $(name)))))
+INSTALL = $(if $(ASKED),,$(filter install,$(MAKECMDGOALS)))
 $(OUT)/origin: text = $(SEABIOS) $(VERSION) $(PATCHES)
-$(OUT)/settings: text = $(SETTINGS)
+$(OUT)/settings: text = '\# $(CONFIG) $(CONFIG_PVH) $(CONFIG_NET)' $(SETTINGS)
 $(OUT)/ipxe-origin: text = $(IPXE) $(IPXE_CHANGES)
 $(OUT)/origin $(OUT)/settings $(OUT)/ipxe-origin: $(if $(INSTALL),,FORCE)
 	@mkdir -p $(OUT)
@@ -286,6 +288,7 @@ $(DEB): $(BLOB) $(shell find $(SOURCES) -type f 2>/dev/null) | packages-deb
 	mkdir -p $(OUT)/deb/source
 	cp -r --parents $(SOURCES) $(OUT)/deb/source
 	cd $(OUT)/deb/source && env -u MAKEFLAGS -u MAKELEVEL -u OUT \
+	    SEABIOS="$(abspath $(SEABIOS))" SETTINGS="$(SETTINGS)" \
 	    dpkg-buildpackage -b -us -uc >../log 2>&1 || { cat ../log; exit 1; }
 	mv $(OUT)/deb/$(@F) $@
 	rm -rf $(OUT)/deb

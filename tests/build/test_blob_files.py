@@ -1,5 +1,6 @@
 """scripts/blob-files, on files that stand for blobs: an empty front, then the BIOS."""
 
+import os
 import random
 import struct
 
@@ -57,6 +58,14 @@ def test_layout_is_that_of_the_header_in_the_layer(blob):
         b"XENPVROM", 3, sum(b"300"), b"etc/a".ljust(48, b"\0"), b"300")
     assert struct.unpack_from("<8sII48s4s", content, 80) == (
         b"XENPVROM", 4, sum(b"xvdf"), b"bootorder".ljust(48, b"\0"), b"xvdf")
+
+
+def test_values_are_bytes_as_many_as_a_setting_has(blob):
+    must(TOOL, "set", blob, os.fsdecode(b"etc/a=\x84\xff"), "etc/b=" + 511 * "x")
+    content = blob.read_bytes()
+    assert content[64:66] == b"\x84\xff" and files(blob) == {"etc/a": 2, "etc/b": 511}
+    for value in ("", 512 * "x"):
+        assert fails(blob, "set", blob, f"etc/a={value}") == "etc/a: a value has 1 to 511 bytes"
 
 
 def test_mode_of_the_blob_stays(blob):

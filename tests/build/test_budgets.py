@@ -315,7 +315,8 @@ def test_seabios_refuses_memory_after_post(tmp_path):
     text = source.read_text()
     place = "    // An interrupt handler may have called while a wait let it run.\n"
     assert text.count(place) == 1
-    source.write_text(text.replace(place, place + "    if (!malloc_low(16)) return 0;\n"))
+    source.write_text('#include "malloc.h"\n'
+                      + text.replace(place, place + "    if (!malloc_low(16)) return 0;\n"))
     result = run("make", cwd=project)
     assert result.returncode != 0
     assert re.search(r"ERROR: \S+ is VARVERIFY32INIT but used from .*(xen_process_op|transfer)", result.stdout)

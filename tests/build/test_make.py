@@ -50,6 +50,24 @@ def test_change_in_the_layer_compiles_that_file_only(project):
     assert compiled == [f"{build}/src/xen/{source.stem}.o" for build in ("out", "out-pvh")]
 
 
+def test_another_configuration_is_built_however_old_its_file_is(project, tmp_path):
+    """What is asked for, and what is not asked for any more."""
+    config = tmp_path / "config"
+    config.write_text((project / "configs/hvm.config").read_text() + "CONFIG_XEN_PV_STICKY=y\n")
+    os.utime(config, (1e9, 1e9))
+    before = (project / BLOB).read_bytes()
+    must("make", f"CONFIG={config}", BLOB, cwd=project)
+    assert (project / BLOB).read_bytes() != before
+    must("make", cwd=project)
+    assert (project / BLOB).read_bytes() == before
+
+
+def test_package_has_the_settings_that_were_asked_for():
+    said = run("make", "-n", "-f", "debian/rules", "override_dh_auto_build",
+               SETTINGS="CONFIG_XEN_PV_STICKY=y").stdout
+    assert 'SETTINGS="CONFIG_XEN_PV_STICKY=y"' in said
+
+
 @pytest.fixture(scope="module")
 def other(tmp_path_factory, tree):
     """Another path, another time, another user's settings, a tree instead of a tarball."""
