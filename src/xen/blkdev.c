@@ -182,8 +182,9 @@ xenblk_forget_all(void)
     xenstore_close();
 }
 
-int
-xenblk_attach(struct xendisk_s *disk, u32 limit)
+// Publish a ring, and wait for the backend.
+static int noinline // as read_properties()
+connect_disk(struct xendisk_s *disk, u32 limit)
 {
     struct xenbus_s *bus = &disk->bus;
     if (bus->closing || (disk->cdrom && xenblk_check_medium(disk)))
@@ -198,8 +199,11 @@ xenblk_attach(struct xendisk_s *disk, u32 limit)
     snprintf(bus->values[0], sizeof(bus->values[0]), "%u", disk->ring.ref);
     snprintf(bus->values[1], sizeof(bus->values[1]), "%u", disk->ring.port);
     strtcpy(bus->values[2], XEN_IO_PROTO_ABI_X86_32, sizeof(bus->values[2]));
-    if (!xenbus_connect(bus, limit) && !read_properties(disk))
-        return 0;
-    xenblk_close(disk);
-    return -1;
+    return xenbus_connect(bus, limit);
+}
+
+int
+xenblk_attach(struct xendisk_s *disk, u32 limit)
+{
+    return connect_disk(disk, limit) || read_properties(disk) ? -1 : 0;
 }

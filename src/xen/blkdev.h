@@ -56,8 +56,8 @@ extern const struct xenbus_class_s xenblk_class;
 extern struct xenblk_s *xenblk;
 
 // Attach to the backend, which has at most `limit` ms, and read its properties:
-// they may be others than the last time. On success the store is open as well.
-// Returns 0, or -1 with a message.
+// they may be others than the last time. The store is open. Returns 0, or -1 with a
+// message; either way a disk that is disk->attached then has to be closed.
 int xenblk_attach(struct xendisk_s *disk, u32 limit);
 
 // Finish a close that xenbus_disconnect() has begun, or begin it. Returns 0, or

@@ -100,11 +100,11 @@ attach_once(struct xendisk_s *disk, struct transfer_s *todo, int write)
 {
     if (disk->dead || open_store())
         return DISK_RET_ETIMEOUT;
-    int ret = DISK_RET_ETIMEOUT;
+    int ret = DISK_RET_ETIMEOUT, stay = 0;
     if (disk->attached || !xenblk_attach(disk, XEN_LIMIT_STATE)) {
         ret = 0;
         // a loader that has given its hint may still look at the first sector
-        int stay = xenblk->sticky && todo->sector;
+        stay = xenblk->sticky && todo->sector;
         if (todo->sector >= disk->sectors
             || todo->count > disk->sectors - todo->sector)
             // it has shrunk
@@ -113,9 +113,9 @@ attach_once(struct xendisk_s *disk, struct transfer_s *todo, int write)
             ret = DISK_RET_EWRITEPROTECT;
         else if (write ? xenblk_write_through(disk, todo) : xenblk_read_miss(disk, todo))
             ret = disk->dead ? DISK_RET_ETIMEOUT : DISK_RET_EBADTRACK;
-        if (ret || !stay || disk->dead)
-            xenblk_close(disk);
     }
+    if (disk->attached && (ret || !stay || disk->dead))
+        xenblk_close(disk);
     // What looks done in a domain that has moved may not be: a save keeps the ring's
     // page as it was after the answers came, but data pages as they were before.
     return close_store() ? -1 : ret;

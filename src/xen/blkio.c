@@ -128,7 +128,7 @@ window_wait(struct xendisk_s *disk)
 // then the rest. If the disk is slow, it is less. A chunk that cannot be read is
 // not entered. Returns 0 if what is wanted has been answered, or -1 if the ring is
 // broken.
-static int
+static int noinline // its window is not on the stack when a part is read
 read_chunks(struct xendisk_s *disk, u32 chunk, u32 count, u32 wanted)
 {
     struct blkcache_s *cache = &xenblk->cache;
@@ -348,7 +348,7 @@ flush(struct xendisk_s *disk)
 }
 
 // Write as many chunks of what is wanted as the cache has slots for.
-static int
+static int noinline // its window is not on the stack during a flush
 write_chunks(struct xendisk_s *disk, struct transfer_s *todo)
 {
     struct window_s window;

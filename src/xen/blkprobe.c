@@ -99,6 +99,8 @@ probe_disk(void *data)
         && !xenblk_attach(disk, XEN_LIMIT_POST)) {
         int ret = xenblk_read_signature(disk);
         disk->found = !xenblk_close(disk) && !ret;
+    } else if (disk->attached) {
+        xenblk_close(disk);
     }
     xenblk->probing--;
 }

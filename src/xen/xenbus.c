@@ -248,7 +248,7 @@ xenbus_check_free(struct xenbus_s *bus)
 
 // Remove what a former owner has published besides the nodes that we do: a backend
 // would believe it of us as well.
-static void
+static void noinline // its name is not on the stack during a disconnect
 remove_others(struct xenbus_s *bus)
 {
     const char *names, *const *other;

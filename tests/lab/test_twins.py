@@ -320,3 +320,35 @@ def test_a_disk_is_its_twins_when_the_backend_is_gone(lab, blob, programs, tmp_p
     models = {0x80 + n: disk.model for n, disk in enumerate(disks.values())}
     found = problems(script, log, models, failed=failed)
     assert not found, "\n".join(found[:40])
+
+
+@pytest.mark.parametrize("mib", [8, pytest.param(32, marks=pytest.mark.slow)])
+def test_another_disk_in_the_place_of_one_with_a_twin(lab, blob, programs, tmp_path, mib):
+    """The emulated disk stays what it was: so does the drive."""
+    script = Script()
+    script.read(0x81, 4000, 4)
+    key = script.key()
+    script.wait(3)                              # the cache may be used for 2 s
+    script.read(0x81, 4000, 4)
+    script.write(0x81, 4001, 2)
+    script.read(0x81, 3990, 20)
+    images = [script.image(tmp_path / f"{name}.raw", programs, mib=size, label=name)
+              for name, size in (("program", 8), ("first", 32), ("second", mib))]
+    with open(images[2], "r+b") as file:
+        file.seek(4000 * 512)
+        file.write(b"second".ljust(512) * 4)
+    devices = [lab.attach(image) for image in images]
+    models = [Model(image) for image in images]
+    guest = create(lab, [xl_disk(devices[0], "xvda"), xl_disk(devices[1], "xvdb")], blob)
+    start(guest)
+    guest.wait_line(f"^KEY {key:04x}$", 120)
+    lab.run(f"xl block-detach --force {guest.domid} xvdb; "
+            f"xl block-attach {guest.domid} '{xl_disk(devices[2], 'xvdb')}'", 120)
+    guest.press("ret")
+    log = Log(ending(guest, 240))
+    assert problems(script, log, {0x80 + number: model for number, model in enumerate(models)}) == []
+    guest.destroy()
+    guest.wait_end()
+    for image, model, device in zip(images, models, devices):
+        lab.read_back(device)
+        assert model.differences(image) == []
