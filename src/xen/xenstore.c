@@ -132,6 +132,9 @@ ring_read(struct xenwait_s *wait, void *data, u32 len)
 static int
 ring_read_header(struct xenwait_s *wait, struct xsd_sockmsg *msg)
 {
+    if (xen_store->rsp_cons != store->rest_cons)
+        // somebody else has been reading, or this is another ring
+        store->rest = 0;
     if (store->rest && ring_read(wait, NULL, store->rest))
         return -1;
     // a header that comes in two halves is taken off only when it is complete
@@ -172,9 +175,6 @@ xenstore_setup(void)
 static void
 drop_strays(void)
 {
-    if (xen_store->rsp_cons != store->rest_cons)
-        // somebody else has been reading, or this is another ring
-        store->rest = 0;
     // there may be ever more of them
     struct xenwait_s wait, all;
     xenwait_start(&wait, 0, store->port);

@@ -266,7 +266,8 @@ do_sim_rdtsc(struct regs *regs)
 void
 do_sim_inb(struct regs *regs)
 {
-    sim_now += SIM_COST_PORT;
+    sim_now += SIM_COST_PORT + sim_port_pause;
+    sim_port_pause = 0;
     regs->eax = (regs->eax & ~0xff) | twin_inb(regs->edx);
 }
 

@@ -205,6 +205,9 @@ void hv_check_pins(void);
 // store's ring; null: no more.
 void sim_at_ring_access(void (*func)(void));
 
+// Where in the ring the last one was.
+extern u32 sim_ring_offset;
+
 
 /****************************************************************
  * store.c, tree.c - xenstored
@@ -516,6 +519,9 @@ void twins_stop(void);
 
 // Accesses to them, of the layer's code.
 extern u32 sim_port_accesses;
+
+// The host takes the CPU away for so many ns within the next access of one byte.
+extern u64 sim_port_pause;
 
 
 /****************************************************************

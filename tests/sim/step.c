@@ -16,6 +16,7 @@
 #define TRAP_FLAG 0x100
 
 static void (*turn)(void);
+u32 sim_ring_offset;
 
 static void
 hide_ring(void)
@@ -39,6 +40,7 @@ accessed(int signal, siginfo_t *info, void *context)
         sigaction(SIGSEGV, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);
         return;
     }
+    sim_ring_offset = offset;
     show_ring();
     state->uc_mcontext.gregs[REG_EFL] |= TRAP_FLAG;
 }

@@ -12,6 +12,7 @@ static struct twin *twins[32];
 static int twin_count;
 
 u32 sim_port_accesses;
+u64 sim_port_pause;
 
 // The two IDE channels, and their task files.
 static struct ata_channel_s channels[2] = { { .iobase1 = 0x1f0 }, { .iobase1 = 0x170 } };
