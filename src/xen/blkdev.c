@@ -51,12 +51,13 @@ xenblk_refuse_number(struct xendisk_s *disk, const char *name)
 }
 
 void
-xenblk_drop_all(void)
+xenblk_drop_all(int same_disks)
 {
     int i;
     blkcache_drop_all(&xenblk->cache);
     for (i = 0; i < xenblk->count; i++)
-        xenblk->disks[i]->bad_chunk = 0;
+        if (!same_disks || !xenblk->disks[i]->bad_stalled)
+            xenblk->disks[i]->bad_chunk = 0;
 }
 
 // The backend has an image by this name: the disk's, or another one than before.
@@ -70,7 +71,7 @@ take_image(struct xendisk_s *disk, const char *params)
     disk->image = image;
     if (!known || known == image)
         return 0;
-    xenblk_drop_all();
+    xenblk_drop_all(0);
     return xentwin_drive(disk->index) ? xenblk_refuse(disk, "another medium") : 0;
 }
 
@@ -125,7 +126,7 @@ read_properties(struct xendisk_s *disk)
     sectors &= -(size / DISK_SECTOR_SIZE);
     if (sectors != disk->sectors || size != disk->sector_size) {
         // another disk than before
-        xenblk_drop_all();
+        xenblk_drop_all(0);
         if (disk->sectors && xentwin_drive(disk->index))
             return xenblk_refuse(disk, "not of its emulated twin's size any more");
     }
@@ -178,7 +179,7 @@ xenblk_forget_all(void)
         blkcache_release(&xenblk->cache, disk->index);
     }
     xenblk->attached = 0;
-    xenblk_drop_all();
+    xenblk_drop_all(0);
     xenstore_close();
 }
 

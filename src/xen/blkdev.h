@@ -23,6 +23,7 @@ struct xendisk_s {
     u32 image;          // a hash of what the backend calls it, 0: not known yet
     u32 sector_size;    // in bytes
     u32 bad_chunk;      // + 1: it cannot be read whole, 0: none is known
+    u8 bad_stalled;     // it was not answered, rather than with an error
     u8 index;           // in the list of disks
     u8 readonly, cdrom;
     u8 dead;            // its backend failed, and has not let go yet
@@ -73,8 +74,9 @@ void xenblk_forget_all(void);
 // emulated twin had in POST.
 int xenblk_check_medium(struct xendisk_s *disk);
 
-// Forget all that was read, of all disks, and what could not be read.
-void xenblk_drop_all(void);
+// Forget all that was read, of all disks, and what could not be read; where only time
+// has passed, not what has stalled: each try would take as long.
+void xenblk_drop_all(int same_disks);
 
 // Say what a disk is not: one line for each. Returns -1.
 int xenblk_refuse(struct xendisk_s *disk, const char *why);

@@ -193,7 +193,7 @@ transfer(struct xendisk_s *disk, struct disk_op_s *op)
     xenblk->busy = 1;
     if (xenblk->last_use
         && rdtscll() - xenblk->last_use > xen_ticks(CACHE_AGE_US))
-        xenblk_drop_all();
+        xenblk_drop_all(1);
     finish_closes();
     int ret;
     if (disk->cdrom && look_at_medium(disk))

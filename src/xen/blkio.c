@@ -154,6 +154,7 @@ read_chunks(struct xendisk_s *disk, u32 chunk, u32 count, u32 wanted)
         if (window_wait(disk)) {
             // the next run ends in front of it
             disk->bad_chunk = chunk + done + 1;
+            disk->bad_stalled = disk->ring.broken & RING_STALLED;
             if (!done || !(disk->ring.broken & RING_STALLED))
                 return -1;
             window.count = done;
@@ -266,6 +267,11 @@ xenblk_read_miss(struct xendisk_s *disk, struct transfer_s *todo)
     u32 first = chunk;
     u32 count = blkcache_plan(cache, disk->index, &first, last - chunk + 1
                               , chunks);
+    if (disk->bad_chunk == first + 1) {
+        // what lies in front of what is wanted
+        count -= chunk - first;
+        first = chunk;
+    }
     if (disk->bad_chunk > chunk + 1 && disk->bad_chunk - 1 - first < count)
         count = disk->bad_chunk - 1 - first;
     dprintf(3, "xen: %s: reading %u chunks from %u\n"
@@ -277,6 +283,7 @@ xenblk_read_miss(struct xendisk_s *disk, struct transfer_s *todo)
     if (blkcache_find(cache, disk->index, chunk) >= 0)
         return 0;
     disk->bad_chunk = chunk + 1;
+    disk->bad_stalled = 0;
     return read_part(disk, todo);
 }
 

@@ -191,7 +191,7 @@ monitor_speed(char *name)
     struct drive_s *drive = disk->drive;
     u32 blocks = MONITOR_READ / drive->blksize, done = 0;
     u32 attaches = disk->attaches, requests = disk->ring.requests;
-    xenblk_drop_all();
+    xenblk_drop_all(1);
     u64 begin = rdtscll();
     while (done < SPEED_SIZE && done / drive->blksize + blocks <= drive->sectors) {
         if (read_blocks(drive, done / drive->blksize, blocks))

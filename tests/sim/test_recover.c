@@ -217,6 +217,94 @@ TEST(wait_for_io_ends_30_s_after_the_last_answer)
     check_good();
 }
 
+// A bad sector, at which storage tries again and again.
+static int
+lose_errors(struct backend *be, struct blkif_response *rsp)
+{
+    return rsp->status == BLKIF_RSP_OKAY;
+}
+
+static void
+make_stalling_sector(u32 sector)
+{
+    extern u32 LegacyRamSize;
+    LegacyRamSize = 2048u << 20; // chunks of 256 sectors
+    make_two();
+    sim_boot();
+    bad->bad_from = sector;
+    bad->bad_to = sector + 1;
+    bad->hook_response = lose_errors;
+}
+
+TEST(sectors_that_came_before_the_read_ahead_stalled_are_returned)
+{
+    make_stalling_sector(61000);
+    check_equal(sim_read(bad, 60000, 10), 0);
+    check_true(sim_logged("xvde: backend did not answer in time"));
+    // also those that were read with them
+    u32 connects = bad->connects;
+    check_equal(sim_read(bad, 59904, 96), 0);
+    check_equal(bad->connects, connects);
+    check_good();
+}
+
+TEST(run_ends_in_front_of_a_chunk_that_stalled_before)
+{
+    make_stalling_sector(61000);
+    check_equal(sim_read(bad, 60672, 8), 0);
+    check_true(sim_logged("xvde: backend did not answer in time"));
+    // nothing is cached any more
+    sim_pass(3 * SECOND);
+    u64 begin = sim_now;
+    u32 reads = bad->reads;
+    check_equal(sim_read(bad, 60160, 8), 0);
+    check_equal(bad->reads - reads, 3);
+    check_true(sim_now - begin < SECOND);
+}
+
+TEST(disk_with_a_sector_that_stalls_is_read_around_it)
+{
+    u32 sector;
+    make_stalling_sector(61000);
+    u64 begin = sim_now;
+    for (sector = 59904; sector < 63000; sector += 8)
+        // 61000 is the first of one of these
+        check_equal(sim_read(bad, sector, 8), sector == 61000 ? DISK_RET_ETIMEOUT : 0);
+    // ahead of it at most twice, and the sector itself
+    check_true(sim_now - begin < 100 * SECOND);
+}
+
+// What lies between what is cached and what is wanted is read as well, but not this.
+TEST(chunk_that_stalled_before_is_not_read_with_the_one_behind_it)
+{
+    make_stalling_sector(61000);
+    check_equal(sim_read(bad, 60672, 8), 0);
+    check_true(sim_logged("xvde: backend did not answer in time"));
+    u64 begin = sim_now;
+    check_equal(sim_read(bad, 61184, 8), 0);
+    check_equal(sim_read(bad, 61176, 16), 0);
+    check_true(sim_now - begin < SECOND);
+}
+
+static void
+read_later(int n)
+{
+    make_stalling_sector(60090);
+    bad->largest = 0;
+    check_equal(sim_read(bad, 60000, 10), DISK_RET_ETIMEOUT);
+    // somebody has looked at the message
+    sim_pass((n ? 60 : 1) * SECOND);
+    check_equal(sim_read(bad, 60000, 10), 0);
+    check_equal(sim_read(bad, 60080, 10), 0);
+    sim_pass((n ? 60 : 1) * SECOND);
+    check_equal(sim_read(bad, 60091, 10), 0);
+}
+
+TEST(sector_that_shares_its_chunk_with_one_that_stalls_is_read_at_the_second_try)
+{
+    check_each(2, read_later);
+}
+
 
 /****************************************************************
  * Nothing is lost for ever
@@ -404,6 +492,45 @@ TEST(slot_of_a_part_of_a_large_sector_is_the_backends_until_the_write_ends)
     int i;
     for (i = 0; i < 40; i++)
         check_equal(sim_read_unchecked(good, 1000 + 500 * i, 128), 0);
+}
+
+static int
+fall_asleep(struct backend *be, int state)
+{
+    if (state == XenbusStateConnected)
+        be->latency = 40 * SECOND;
+    return state;
+}
+
+static void
+lose_frontend(void *arg)
+{
+    backend_vanish(bad, VANISH_FRONTEND);
+}
+
+// A backend that still has the ring takes its requests later, when the frontend's
+// directory is gone: their references must not be another disk's of the same domain.
+TEST(references_of_requests_that_are_not_taken_yet_stay_the_rings)
+{
+    make_two();
+    good->domid = bad->domid;
+    sim_boot();
+    bad->hook_state = fall_asleep;
+    bad->io_latency = 60 * SECOND;
+    u64 begin = sim_now;
+    sim_at(begin + 29 * SECOND, lose_frontend, NULL);
+    check_equal(sim_read_unchecked(bad, 60000, 128), DISK_RET_ETIMEOUT);
+    check_true(sim_now - begin < 35 * SECOND);
+    check_equal(bad->requests, 1);
+    sim_pass(begin + 36 * SECOND - sim_now);
+    good->io_latency = 10 * SECOND;
+    check_equal(sim_read_unchecked(good, 60000, 128), 0);
+    check_true(bad->requests > 1);
+    check_true(bad->open > 0);
+    good->io_latency = 80 * US;
+    sim_pass(200 * SECOND);
+    check_good();
+    sim_check_clean();
 }
 
 // The toolstack has put another device in the place of one that still has I/O under way.
