@@ -59,6 +59,40 @@ TEST(write_to_a_disk_that_has_become_read_only_is_refused)
     check_equal(be->writes, before);
 }
 
+TEST(write_to_a_disk_that_was_read_only_is_carried_out)
+{
+    struct backend *be = boot_one();
+    store_printf("r", "%s/mode", be->backend);
+    check_equal(sim_write(be, 1000, 3), DISK_RET_EWRITEPROTECT);
+    store_printf("w", "%s/mode", be->backend);
+    check_equal(sim_write(be, 1000, 3), 0);
+    sim_check_image(be);
+}
+
+// Taken away, and another one of its number is there.
+static void
+exchange(struct backend *be, u64 sectors)
+{
+    backend_vanish(be, VANISH_DETACH);
+    be->sectors = sectors;
+    backend_plug(be);
+}
+
+TEST(read_beyond_the_end_of_a_smaller_disk_before_is_carried_out)
+{
+    struct backend *be = boot_one();
+    exchange(be, 100000);
+    check_equal(sim_read(be, 1000, 3), 0);
+    check_equal(sim_read(be, 200000, 3), DISK_RET_EBADTRACK);
+    exchange(be, 262144);
+    check_equal(sim_read(be, 200000, 3), 0);
+    exchange(be, 100000);
+    check_equal(sim_read(be, 1000, 3), 0);
+    exchange(be, 262144);
+    check_equal(sim_write(be, 200000, 3), 0);
+    check_equal(sim_read(be, 99990, 20), 0);
+}
+
 // backend.c fails at a request beyond the end.
 TEST(read_beyond_the_end_of_a_disk_that_has_shrunk_is_refused)
 {
@@ -186,6 +220,20 @@ insert(int n)
 TEST(cd_that_is_exchanged_gives_what_is_on_the_new_one)
 {
     check_each(2, insert);
+}
+
+// A file of the second disc, by its block.
+TEST(cd_that_is_exchanged_is_read_beyond_the_end_of_the_one_before)
+{
+    struct backend *be = boot_cd();
+    backend_insert(be, "/dev/loop1", 99, 1);
+    be->sectors = 100000;
+    sim_pass(SECOND);
+    check_equal(sim_read(be, 16, 4), 0);
+    backend_insert(be, "/dev/loop2", 98, 1);
+    be->sectors = 300000;
+    sim_pass(SECOND);
+    check_equal(sim_read(be, 70000, 4), 0);
 }
 
 TEST(cd_that_is_ejected_fails_at_once_until_there_is_another)

@@ -391,6 +391,76 @@ TEST(bad_sector_fails_only_calls_that_want_it)
     sim_check_image(be);
 }
 
+// What follows a chunk with a bad sector is cached once there is none any more: an
+// error that was one of a moment, another medium, another disk.
+static void
+no_longer_bad(int n)
+{
+    int i;
+    struct backend *be = n == 1 ? sim_cd(51776) : sim_disk(51776);
+    sim_boot();
+    u32 unit = n == 1 ? 4 : 1, sector = 10000 / unit;
+    be->bad_from = 10008;
+    be->bad_to = 10012;
+    check_equal(sim_read(be, 10008 / unit, 1), DISK_RET_EBADTRACK);
+    be->bad_from = be->bad_to = 0;
+    switch (n) {
+    case 0:
+        sim_pass(3 * SECOND);
+        break;
+    case 1:
+        backend_insert(be, "/dev/loop1", 99, 1);
+        sim_pass(SECOND);
+        break;
+    case 2:
+    case 3:
+        backend_vanish(be, VANISH_DETACH);
+        if (n == 2)
+            be->sectors -= 1000;
+        else
+            be->params = "/dev/loop1";
+        backend_plug(be);
+        check_equal(sim_read(be, 200000, 1), 0);
+        break;
+    }
+    u32 connects = be->connects;
+    for (i = 0; i < 8; i++)
+        check_equal(sim_read(be, sector + i, 1), 0);
+    check_equal(be->connects, connects + 1);
+}
+
+TEST(chunk_that_could_not_be_read_whole_is_tried_again)
+{
+    check_each(4, no_longer_bad);
+}
+
+TEST(write_that_fails_in_one_chunk_tells_of_that_one)
+{
+    extern u32 LegacyRamSize;
+    LegacyRamSize = 8 << 20; // chunks of 8 sectors
+    struct backend *be = sim_disk(51776);
+    sim_boot();
+    be->bad_from = 8010;
+    be->bad_to = 8012;
+    check_equal(sim_write(be, 8000, 32), DISK_RET_EBADTRACK);
+    char *first = strstr(sim_log, "xvde: writing ");
+    check_true(sim_logged("xvde: writing 4 KiB at 1001 failed (-1)\n"));
+    check_true(!strstr(first + 1, "xvde: writing "));
+}
+
+// A ring that stalls has its own line; no request has failed.
+TEST(write_that_is_not_answered_tells_of_no_chunk)
+{
+    extern u32 LegacyRamSize;
+    LegacyRamSize = 8 << 20;
+    struct backend *be = sim_disk(51776);
+    sim_boot();
+    be->stalled_until = sim_now + 300 * SECOND;
+    check_equal(sim_write_unchecked(be, 8000, 32), DISK_RET_ETIMEOUT);
+    check_true(sim_logged("xvde: backend did not answer in time"));
+    check_true(!sim_logged("xvde: writing "));
+}
+
 static int
 lose_after_error(struct backend *be, struct blkif_response *rsp)
 {

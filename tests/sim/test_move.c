@@ -336,6 +336,32 @@ TEST(move_in_a_read_of_a_cd_leaves_it_with_its_medium)
     check_each(60, read_cd);
 }
 
+static void
+count_cd(int n)
+{
+    struct backend *be = sim_cd(51776);
+    store.latency = 60 * MS;
+    sim_boot();
+    sim_step = count;
+    check_equal(sim_read(be, 1600, 4), 0);
+}
+
+// The new xenstored answers later than it is noticed that the domain has moved.
+static void
+read_cd_slowly(int n)
+{
+    store.latency = 60 * MS;
+    read_cd(n);
+    check_true(!sim_logged("no medium"));
+}
+
+TEST(move_to_a_slow_store_leaves_a_cd_with_its_medium)
+{
+    alloc_steps();
+    check_each(1, count_cd);
+    check_each(*steps, read_cd_slowly);
+}
+
 TEST(move_between_two_reads_leaves_a_cd_with_its_medium)
 {
     struct backend *be = sim_cd(51776);

@@ -239,6 +239,24 @@ TEST(post_gives_a_disk_the_geometry_of_the_emulated_one)
     check_equal(sim_drive(large)->pchs.cylinder, 16383);
 }
 
+// QEMU gives a disk two at least. What SeaBIOS tells is `lchs` where there is one.
+TEST(post_gives_a_disk_of_one_cylinder_two)
+{
+    static const u32 sizes[] = { 1008, 1500, 2015, 2016 };
+    int i;
+    for (i = 0; i < ARRAY_SIZE(sizes); i++)
+        sim_disk(XVDE + 16 * i)->sectors = sizes[i];
+    sim_boot();
+    for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+        struct drive_s *drive = sim_drive(backends[i]);
+        check_equal(drive->pchs.cylinder, 2);
+        check_equal(drive->lchs.cylinder, i < 3 ? 2 : 0);
+        check_equal(drive->lchs.head, i < 3 ? 16 : 0);
+        check_equal(drive->lchs.sector, i < 3 ? 63 : 0);
+        check_equal(sim_read(backends[i], sizes[i] - 1, 1), 0);
+    }
+}
+
 
 /****************************************************************
  * Reading

@@ -4,6 +4,9 @@
 
 #include "sim.h" // sim_prepare
 
+#include "hw/pci_ids.h" // PCI_VENDOR_ID_XENSOURCE
+#include "hw/pcidevice.h" // pci_device
+
 #define DIR "/local/domain/7/vm-data/seabios/"
 
 // Structures of SMBIOS.
@@ -368,6 +371,29 @@ order(int n)
 TEST(boot_order_goes_by_names_and_beats_the_boot_signature)
 {
     check_each(ARRAY_SIZE(orders), order);
+}
+
+// Where one ROM is for all network devices, which there are is not the BIOS's to say.
+static void
+one_rom(int n)
+{
+    static struct pci_device xen = { .vendor = PCI_VENDOR_ID_XENSOURCE, .class = 0xff80 };
+    static struct pci_device card = { .vendor = 0x8086, .class = PCI_CLASS_DISPLAY_VGA };
+    SMBIOS("seabios:bootorder=vif0,vif1,xvde");
+    boot_init();
+    sim_boot();
+    sim_post = 1;
+    int prio = xen_rom_prio("/rom@genroms/ipxe.rom", n == 0 ? NULL : n == 1 ? &xen : &card);
+    check_equal(prio, n < 2 ? 1 : -1);
+    xen_prepboot("Network");
+    check_equal(sim_logged("there is no vif0\n"), n == 2);
+    check_equal(sim_logged("there is no vif1\n"), n == 2);
+    check_true(sim_logged("there is no xvde\n"));
+}
+
+TEST(boot_order_may_name_any_network_device_where_one_rom_is_for_all)
+{
+    check_each(3, one_rom);
 }
 
 TEST(boot_order_is_also_that_of_a_twin_whose_pv_path_fails)

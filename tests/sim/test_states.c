@@ -415,6 +415,54 @@ TEST(backend_that_cannot_be_opened_again_costs_its_disk_and_no_other)
     sim_check_clean_but(be);
 }
 
+// Calls of another disk, that find all in the cache, cost nothing.
+static void
+check_hits(struct backend *be)
+{
+    int i;
+    for (i = 0; i < 2; i++)
+        check_equal(sim_read_unchecked(be, 50000, 10), 0);
+    u64 begin = sim_now;
+    u32 requests = store.requests;
+    for (i = 0; i < 20; i++)
+        check_equal(sim_read_unchecked(be, 50000, 10), 0);
+    check_equal(store.requests, requests);
+    check_true(sim_now - begin < MS);
+}
+
+static void
+destroy(void *arg)
+{
+    backend_vanish(arg, VANISH_DOMAIN);
+}
+
+// What is left open is closed: the backend cannot be opened again, or dies with requests
+// under way.
+static void
+nothing_left(int n)
+{
+    struct backend *be = sim_disk(51776), *other = sim_disk(51792);
+    be->domid = 1;
+    be->skip_initwait = n == 0;
+    sim_boot_unchecked();
+    if (n) {
+        be->io_latency = 10 * SECOND;
+        be->skip_initwait = n == 1;
+        if (n == 2)
+            sim_at(sim_now + SECOND, destroy, be);
+        check_equal(sim_read_unchecked(be, 60000, 10), n == 1 ? 0 : DISK_RET_ETIMEOUT);
+    }
+    check_hits(other);
+    sim_check_clean_but(be);
+    check_true(!sim_drive(be) || sim_read_unchecked(be, 100000, 10) != 0);
+    check_hits(other);
+}
+
+TEST(close_that_has_nothing_left_to_give_back_costs_other_disks_nothing)
+{
+    check_each(3, nothing_left);
+}
+
 static int unreadable;
 
 // The backend's state cannot be read for a while when the frontend has closed.

@@ -294,6 +294,44 @@ TEST(disk_whose_pv_path_fails_later_is_read_by_its_twin)
     check_each(5, fail_later);
 }
 
+// The toolstack puts another VBD in the place of one: QEMU's drive keeps its image.
+static void
+attach_anew(int n)
+{
+    boot_twinned(0);
+    check_equal(sim_read(be, 60000, 10), 0);
+    backend_vanish(be, VANISH_DETACH);
+    be->tags[IMAGE_PV] = 77;
+    switch (n) {
+    case 0:
+        be->params = "/dev/loop9";
+        break;
+    case 1:
+        be->sectors /= 2;
+        break;
+    case 2:
+        be->sectors += 8;
+        break;
+    case 3:
+        be->sector_size = 4096;
+        break;
+    }
+    backend_plug(be);
+    sim_pass(3 * SECOND);
+    check_equal(sim_read(be, 60000, 10), 0);
+    check_true(sim_logged("xvda: left to its emulated twin\n"));
+    u32 connects = be->connects;
+    check_equal(sim_write(be, 60005, 10), 0);
+    check_equal(sim_read(be, 60000, 100), 0);
+    check_equal(sim_read(be, twin->drive.sectors - 10, 10), 0);
+    check_equal(be->connects, connects);
+}
+
+TEST(disk_that_is_attached_anew_with_another_image_or_size_is_its_twins)
+{
+    check_each(4, attach_anew);
+}
+
 // What the toolstack does not emulate as that disk is a drive of its own.
 static void
 wrong_twin(int n)
@@ -414,6 +452,38 @@ TEST(controller_is_not_looked_at_between_two_requests_without_a_pause)
     u32 reads = be->reads;
     check_equal(sim_read(be, 90000, 10), 0);
     check_equal(be->reads, reads);
+}
+
+// How long a look takes is not known by one during which the host did something else.
+TEST(look_that_the_host_interrupts_hides_no_use_of_the_controller)
+{
+    sim_port_pause = 50 * MS;
+    boot_twinned(0);
+    check_equal(sim_read(be, 90000, 10), 0);
+    sim_pass(30 * MS);
+    check_equal(sim_read(be, 90000, 10), 0);
+    check_equal(sim_port_pause, 0);
+    sim_pass(MS);
+    sim_port_write(be, 90005, 1);
+    check_equal(sim_read(be, 90000, 10), 0);
+}
+
+static void
+write_once(void)
+{
+    sim_interrupt = NULL;
+    sim_port_write(be, 90005, 1);
+}
+
+// A hook writes by the ports, behind the backend's back.
+TEST(use_of_the_controller_while_a_read_waits_is_seen_by_the_next)
+{
+    boot_twinned(0);
+    be->io_latency = 200 * MS;
+    sim_interrupt = write_once;
+    check_equal(sim_read(be, 90000, 5), 0);
+    check_true(!sim_interrupt);
+    check_equal(sim_read(be, 90005, 5), 0);
 }
 
 TEST(controller_of_another_drive_is_looked_at_without_a_pause)
