@@ -38,13 +38,35 @@ open_store(void)
     return xenblk->attached ? 0 : xenstore_open();
 }
 
+// The domain has moved: forget all that was under way. A part of what was written of
+// a disk may be in the new store, where nobody else can have used it yet.
+static void
+begin_anew(void)
+{
+    int i, tries, moved = 1;
+    u32 used = 0;
+    for (i = 0; i < xenblk->count; i++)
+        if (xenblk->disks[i]->attached || xenblk->disks[i]->bus.closing)
+            used |= 1 << i;
+    xenblk_forget_all();
+    for (tries = 0; used && moved && tries < MOVES_MAX && !xenstore_open(); tries++) {
+        for (i = 0; i < xenblk->count; i++) {
+            struct xendisk_s *disk = xenblk->disks[i];
+            if (used & 1 << i && !xenbus_probe(&disk->bus, &xenblk_class, disk->number))
+                xenbus_reset(&disk->bus);
+        }
+        moved = xen_platform_moved();
+        xenstore_close();
+    }
+}
+
 // Close the store, unless a disk that is attached will want it open. In a domain that
-// has moved meanwhile, forget all that was under way, and return -1.
+// has moved meanwhile, begin anew, and return -1.
 static int
 close_store(void)
 {
     if (xen_platform_moved()) {
-        xenblk_forget_all();
+        begin_anew();
         return -1;
     }
     if (!xenblk->attached)
@@ -135,12 +157,6 @@ while_attached(struct xendisk_s *disk, struct transfer_s *todo, int write)
             return ret;
         }
         dprintf(1, "xen: %s: the domain has moved, once more\n", disk->name);
-        // a part of what was written to the store may be in the new one
-        if (!open_store()) {
-            if (!xenbus_probe(&disk->bus, &xenblk_class, disk->number))
-                xenbus_reset(&disk->bus);
-            close_store();
-        }
     }
     return DISK_RET_ETIMEOUT;
 }

@@ -211,6 +211,25 @@ lose(struct backend *be, struct blkif_response *rsp)
     return 0;
 }
 
+static int
+lose_errors(struct backend *be, struct blkif_response *rsp)
+{
+    return rsp->status == BLKIF_RSP_OKAY;
+}
+
+// What was wanted has come; what stalls is further on.
+TEST(disk_whose_read_ahead_stalls_is_closed)
+{
+    extern u32 LegacyRamSize;
+    LegacyRamSize = 2048u << 20; // chunks of 256 sectors
+    struct backend *be = boot_one();
+    be->bad_from = 60160;
+    be->bad_to = 60161;
+    be->hook_response = lose_errors;
+    check_equal(sim_read(be, 60000, 10), 0);
+    check_true(sim_logged("xvde: backend did not answer in time"));
+}
+
 TEST(disk_whose_backend_dies_while_attached_harms_no_other)
 {
     struct backend *bad = sim_disk(51776), *good = sim_disk(51792);
@@ -328,6 +347,37 @@ interrupt(void)
     hint_15(0xe820, 0);
     xen_handover_tick();
     check_equal(sim_read_unchecked(interrupted, 3, 1), DISK_RET_ENOTREADY);
+}
+
+static int accesses_left;
+
+static void
+move_at_index(void)
+{
+    if (sim_ring_offset >= 2 * XENSTORE_RING_SIZE && !accesses_left--)
+        hv_move(hv.domid + 1);
+}
+
+// Of what is written to close, a part may be in the new store.
+static void
+hint_with_move(int n)
+{
+    struct backend *be = boot_one();
+    read_and_stay(be);
+    store.index = 5000;
+    be->mislabelled = 1;
+    accesses_left = n;
+    sim_at_ring_access(move_at_index);
+    xen_handover();
+    sim_at_ring_access(NULL);
+    check_true(accesses_left < 0 || n >= 50);
+    sim_check_clean();
+    check_equal(sim_read_unchecked(be, 100000, 10), 0);
+}
+
+TEST(move_at_any_access_to_an_index_in_a_hint_is_not_noticed)
+{
+    check_each(120, hint_with_move);
 }
 
 TEST(hint_and_call_out_of_an_interrupt_disturb_no_call)
