@@ -78,8 +78,10 @@ write_lengths(int n)
         u32 len = i < 40 ? i : sim_random(900);
         struct xenstore_node_s node = { "state", long_text(len) };
         check_equal(xenstore_update("device/vbd/1", &node, 1), 0);
-        check_string(store_read("/local/domain/7/device/vbd/1/state")
+        u32 size = 0;
+        check_string(store_get("/local/domain/7/device/vbd/1/state", &size)
                      , long_text(len));
+        check_equal(size, len);
     }
     close_store();
 }
