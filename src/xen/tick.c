@@ -80,13 +80,13 @@ u32 XenTickLook VARLOW;
  * The local APIC's timer
  ****************************************************************/
 
-// Start the timer, for the next tick or `max_us` microseconds. A tick that is due and
-// has not been taken is held back.
+// Start the timer, for the next tick or `max_us` microseconds. One that is held back is
+// no reason for an interrupt at once, and another one behind that.
 static void
 apic_start(u32 max_us)
 {
     s64 left = GET_LOW(XenTickDue) - rdtscll();
-    u32 us = left > 0 ? (u32)left / GET_GLOBAL(XenTscMhz) : WAIT_US;
+    u32 us = left > 0 ? (u32)left / GET_GLOBAL(XenTscMhz) : GET_LOW(XenTickHeld) ? WAIT_US : 0;
     if (us > max_us)
         us = max_us;
     wrmsr(MSR_APIC_TMICT, (us + 1) * APIC_PER_US);

@@ -3,7 +3,8 @@
 ;   KEY 1e61
 ; F2 writes a line to the memory of the screen, F3 sets a graphics mode, F4 the text mode, F5
 ; prints 300 numbered lines, F6 reads keys slowly and prints the sum of 4096 of them, F7 prints
-; the characters from 80 to FF, F8 ends it. F9 loads a font of 8 lines, and one of 16:
+; the characters from 80 to FF, F8 ends it, F10 prints a line. F9 loads a font of 8 lines, and one
+; of 16:
 ;   ROWS 31 18
 
 %include "common.inc"
@@ -33,6 +34,8 @@ main:   say     "CONSOLE begins", 10
         je      .charset
         cmp     ah, 0x43
         je      .fonts
+        cmp     ah, 0x44
+        je      .ready
         cmp     ah, 0x42
         jne     .key
         finish  "console"
@@ -58,7 +61,7 @@ main:   say     "CONSOLE begins", 10
 
 .text:  mov     ax, 0x03
         int     0x10
-        mov     si, text_ready
+.ready: mov     si, text_ready
         call    show
         jmp     .key
 

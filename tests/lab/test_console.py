@@ -218,11 +218,13 @@ def test_screen_and_keys_of_a_program(program):
 
 def test_terminal_of_24_lines_is_right_but_for_its_last(program):
     guest, terminal = program(rows=24)
-    terminal.type(FUNCTION[5])
-    guest.wait_line("^FLOOD ends$", 120)
-    terminal.wait("Line 0299")
+    terminal.type(FUNCTION[4])
+    for _ in range(23):                         # until the cursor is in the last line
+        terminal.type(FUNCTION[10])
+        guest.wait_line("^KEY 4400$")
     terminal.settle(0.3)
-    assert terminal.text().splitlines()[:23] == shown(guest).splitlines()[:23]
+    assert shown(guest).splitlines() == 24 * ["Console is ready"]
+    assert terminal.text().splitlines()[:23] == 23 * ["Console is ready"]
 
 
 def test_boot_goes_on_while_the_daemon_is_stopped(lab, program):
