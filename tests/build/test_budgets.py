@@ -46,7 +46,7 @@ BOUNDED = {
         "POST only: each thread counts it down when its waits have ended",
     ("blkring.c", "take_responses", "while (ring->front.rsp_cons != prod)"):
         "prod was read once, and is at most what was asked for away",
-    ("blkdev.c", "xenblk_check_medium", "while (*params)"):
+    ("blkdev.c", "take_image", "while (*params)"):
         "to the end of a reply that was copied and has a NUL behind it",
     ("blkio.c", "read_chunks", "while (done < end)"):
         "done grows, up to count",
@@ -77,6 +77,8 @@ BOUNDED = {
     ("monitor.c", "monitor_cut_word", "while (*text && *text != 0)"):
         "to the end of a text",
     ("monitor.c", "monitor_cut_word", "while (*text == 0)"):
+        "to the end of a text",
+    ("monitor.c", "run_line", "while (*line == 0)"):
         "to the end of a text",
     ("moncmd.c", "monitor_ls",
      "for (; name - monitor->names < len && !monitor->quit; name += strlen(name) + 1)"):
