@@ -284,6 +284,8 @@ DEB = $(OUT)/seabios-xenpv_$(VERSION)_all.deb
 deb: $(DEB)
 
 $(DEB): $(BLOB) $(shell find $(SOURCES) -type f 2>/dev/null) | packages-deb
+	$(if $(filter command%,$(origin CONFIG) $(origin CONFIG_PVH)),$(error deb: the package has \
+	    the configurations of configs/; further settings are SETTINGS=))
 	rm -rf $(OUT)/deb
 	mkdir -p $(OUT)/deb/source
 	cp -r --parents $(SOURCES) $(OUT)/deb/source

@@ -48,6 +48,7 @@ struct xenblk_s {
     u8 count;           // disks
     u8 probing;         // disks whose thread has not ended
     u8 busy;            // an int13 is running
+    u8 waited;          // and has let other programs run
     u8 sticky;          // stay attached between two int13 calls
     u8 attached;        // disks that are
     struct xendisk_s *disks[XENVDEV_MAX];

@@ -33,6 +33,7 @@
 static int
 open_store(void)
 {
+    xenblk->waited = 1;
     if (xenblk->attached && xen_platform_moved())
         xenblk_forget_all();
     return xenblk->attached ? 0 : xenstore_open();
@@ -339,10 +340,10 @@ xen_twin_op(struct disk_op_s *op)
         return remember_write(disk, first) || remember_write(disk, last) ? -1 : 0;
     if (is_written(disk, first) || is_written(disk, last))
         return -1;
-    u32 requests = disk->ring.requests;
+    xenblk->waited = 0;
     int ret = transfer(disk, op);
     if (!ret)
-        return disk->ring.requests != requests;
+        return xenblk->waited;
     // a sector that is bad, or not there, and a call in a call say nothing of the
     // next read
     if (ret != DISK_RET_EBADTRACK && ret != DISK_RET_ENOTREADY) {

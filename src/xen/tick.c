@@ -72,6 +72,8 @@ u8 XenTickArmed VARLOW, XenTickFree VARLOW, XenTickPolls VARLOW;
 u8 XenTickHeld VARLOW;
 #define HELD_BY_LOOK 1
 #define HELD_BY_HOOK 2
+// A hook that has held up so many ticks, a minute, was left for good.
+#define HOOK_TICKS 1092
 // When it is looked again at what dom0 asks for (TSC, in units of 1024).
 u32 XenTickLook VARLOW;
 
@@ -141,6 +143,7 @@ xentick_handover(void)
     if (!CONFIG_XEN_PVH)
         return;
     SET_LOW(XenTickFree, 0);
+    xentick_eoi();
     if (!GET_LOW(XenTickArmed) || (MODE16 && cr0_vm86_read() & CR0_PE))
         return;
     SET_LOW(XenTickArmed, 0);
@@ -217,7 +220,11 @@ xentick_eoi(void)
 void
 xentick_poll(void)
 {
-    if (!CONFIG_XEN_PVH || GET_LOW(XenTickHeld))
+    if (!CONFIG_XEN_PVH)
+        return;
+    u8 held = GET_LOW(XenTickHeld);
+    s64 late = rdtscll() - GET_LOW(XenTickDue);
+    if (held & HELD_BY_LOOK || (held && late < (s64)GET_GLOBAL(XenTickLen) * HOOK_TICKS))
         return;
     u32 i, count = take_due();
     for (i = 0; i < count; i++) {

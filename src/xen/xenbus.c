@@ -367,7 +367,8 @@ look_again(struct xenbus_s *bus)
             bus->closing = 0;
             return 0;
         }
-        bus->closing |= TOLD;
+        if (backend == XenbusStateClosed)
+            bus->closing |= TOLD;
     }
     if (frontend == XenbusStateClosed
         || (frontend == XenbusStateInitialising && backend == XenbusStateClosed)

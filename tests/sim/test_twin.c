@@ -486,6 +486,23 @@ TEST(use_of_the_controller_while_a_read_waits_is_seen_by_the_next)
     check_equal(sim_read(be, 90005, 5), 0);
 }
 
+// The same while a hit waits for the close of another disk.
+TEST(use_of_the_controller_while_a_close_goes_on_is_seen_by_the_next)
+{
+    struct backend *other = sim_disk(XVDA + 16);
+    boot_twinned(0);
+    check_equal(sim_read(be, 90000, 10), 0);
+    other->keep_mapped = 1;
+    other->latency = 300 * MS;
+    sim_read_unchecked(other, 5000, 1);
+    sim_interrupt = write_once;
+    check_equal(sim_read_unchecked(be, 90000, 5), 0);
+    check_true(!sim_interrupt);
+    u32 reads = twin->reads;
+    check_equal(sim_read_unchecked(be, 90005, 5), 0);
+    check_equal(twin->reads, reads + 1);
+}
+
 TEST(controller_of_another_drive_is_looked_at_without_a_pause)
 {
     be = sim_disk(XVDA);
