@@ -1,7 +1,8 @@
 ; hello: says which drive it was booted from, and how large it is; how much memory there is, in KiB
 ; above 1 MiB (int15 88) and in 64 KiB above 16 MiB (int15 E801); and the ticks and the time of day.
 ;   HELLO dl=80 drives=01 chs=00000002/00000010/0000003f sectors=0000000000010000 bytes=0200
-;   MACHINE 88=fc00 e801=0300 ticks=0014a5c3 time=225930
+;   MACHINE 88=fc00 e801=0300
+;   NOW ticks=0014a5c3 time=225930
 
 %include "common.inc"
 
@@ -47,7 +48,7 @@ machine:
         int     0x15
         mov     ax, bx
         call    hex16
-        say     " ticks="
+        say     10, "NOW ticks="
         xor     ah, ah
         int     0x1a
         mov     ax, cx

@@ -2,7 +2,8 @@
 ; eighth tick, each time somewhere else. The header's delay is how long, in ms.
 ;   HOOK calls=N errors=N nested=N
 ; where `nested` are ticks that came while the hook was reading: none, as on hardware, where IRQ 0 is
-; in service meanwhile
+; in service meanwhile. With the label "left" the hook never returns, and ticks have to go on:
+;   HOOK left, ticks=N
 
 %include "common.inc"
 
@@ -11,6 +12,8 @@ RANGE           equ 65536               ; where they are, more than a cache hold
 
 main:   mov     eax, [0x1c*4]
         mov     [old_vector], eax
+        cmp     dword [hdr_label], "left"
+        je      left
         cli
         mov     dword [0x1c*4], hook    ; segment 0
         sti
@@ -19,10 +22,7 @@ main:   mov     eax, [0x1c*4]
         mov     ecx, 1000
         div     ecx
         mov     ebp, eax
-.next:  mov     cx, 1000000 >> 16
-        mov     dx, 1000000 & 0xffff
-        mov     ah, 0x86
-        int     0x15
+.next:  call    second
         dec     ebp
         jnz     .next
         cli
@@ -45,6 +45,44 @@ main:   mov     eax, [0x1c*4]
         expect  "nested", 0, [nested]
         group_end
         finish  "hook"
+
+left:   mov     dword [0x1c*4], leave   ; segment 0
+.wait:  call    second
+        jmp     .wait
+leave:  xor     ax, ax
+        mov     ds, ax
+        mov     es, ax
+        mov     ss, ax
+        mov     sp, 0x7c00
+        mov     eax, [old_vector]
+        mov     [0x1c*4], eax
+        sti
+        mov     ebx, [0x46c]
+        mov     ebp, 90                 ; seconds
+.wait:  call    second
+        mov     eax, [0x46c]
+        sub     eax, ebx
+        dec     ebp
+        jz      .end
+        cmp     eax, 36
+        jb      .wait
+.end:   say     "HOOK left, ticks="
+        call    dec32
+        say     10
+        cmp     eax, 36
+        setae   al
+        movzx   eax, al
+        group   "left"
+        expect  "ticks go on", 1, eax
+        group_end
+        finish  "hook"
+
+; Wait for a second, by int15 86.
+second: mov     cx, 1000000 >> 16
+        mov     dx, 1000000 & 0xffff
+        mov     ah, 0x86
+        int     0x15
+        ret
 
 hook:   cmp     byte [cs:inside], 0
         jne     .nested
