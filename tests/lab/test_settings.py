@@ -246,20 +246,23 @@ def prepare(lab, blob, hellos, more=""):
     config = guest_config(hellos, name="guest", bios_path_override=lab.blob(blob)) + more
     lab.put("guest.cfg", config.encode())
     place = "/usr/lib/seabios-xenpv/smbios-strings"
-    lab.run(f"mkdir -p /usr/lib/seabios-xenpv /etc/xen; cat >{place}; chmod +x {place}",
+    lab.run(f"mkdir -p /usr/lib/seabios-xenpv /etc/xen; cat >{place}; chmod +x {place}; "
+            "ln -sfn /usr/lib/seabios-xenpv /root/scripts",
             stdin=SMBIOS_STRINGS.read_bytes())
 
 
 def run(lab, commands):
     """Run an example's commands, after which the guest is there."""
     position = lab.log.end()
-    lab.run(f"cd /root; PATH=$PATH:/usr/lib/seabios-xenpv\n{commands}")
+    lab.run(f"cd /root\n{commands}")
     return Guest(lab, "guest", int(lab.run("xl domid guest")), position)
 
 
-@pytest.mark.parametrize("text", [
-    pytest.param(README, id="readme"), pytest.param(PAGE, id="manual", marks=pytest.mark.slow)])
-def test_examples_do_what_they_say(lab, blob, hellos, text):
+@pytest.mark.parametrize("text, script", [
+    pytest.param(README, "scripts/smbios-strings", id="readme"),
+    pytest.param(PAGE, "/usr/lib/seabios-xenpv/smbios-strings", id="manual",
+                 marks=pytest.mark.slow)])
+def test_examples_do_what_they_say(lab, blob, hellos, text, script):
     ways = {"file": example(text, "smbios_firmware ="), "store": "", "store of xe": ""}
     major, minor = map(int, lab.run("xl info xen_version").split(".")[:2])
     if (major, minor) >= (4, 18):
@@ -267,8 +270,7 @@ def test_examples_do_what_they_say(lab, blob, hellos, text):
     for way, config in ways.items():
         prepare(lab, blob, hellos, config)
         if way == "file":
-            lab.run("cd /root; PATH=$PATH:/usr/lib/seabios-xenpv\n"
-                    + example(text, "smbios-strings"))
+            lab.run("cd /root\n" + example(text, script))
         commands = "xl create -q guest.cfg"
         if way == "store":
             commands = example(text, "xl create -p")
