@@ -15,6 +15,7 @@ struct bregs;
 struct disk_op_s;
 struct drive_s;
 struct pci_device;
+struct rom_header;
 
 // settings.c
 
@@ -77,6 +78,15 @@ void xen_drive_added(struct drive_s *drive);
 // The place in the boot order (from 1) of an emulated drive, if it has none of its
 // own (`prio` is -1): that of the disk whose twin it is. Returns -1 if there is none.
 int xen_drive_prio(struct drive_s *drive, int prio);
+
+// netrom.c
+
+// Say whether the initialisation of a PnP option ROM, of the device `bdf`, waits until it
+// is booted. In POST, when the ROM is in its place.
+int xen_rom_waits(struct rom_header *rom, u16 bdf);
+
+// The ROM in segment `seg` is about to be booted: initialise it, if that has waited.
+void xen_rom_boot(u16 seg);
 
 // blktwin.c
 

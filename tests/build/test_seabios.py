@@ -10,8 +10,8 @@ import pytest
 from project import PROJECT, VERSION, must, run
 
 SUITES = ("bullseye", "bookworm", "trixie")
-# bytes of the blob: disks, settings, the monitor, the console, files of the blob
-GROWTH_LIMIT = (50 + 7 + 11 + 4 + 4) * 512
+# bytes of the blob: disks, settings, the monitor, the console, files of the blob, a ROM that waits
+GROWTH_LIMIT = (50 + 7 + 11 + 4 + 4 + 1) * 512
 STACK_LIMIT = 720           # bytes of the extra stack, which has 2048
 
 # gcc then writes every function's stack use and calls into a .ci file next to the object

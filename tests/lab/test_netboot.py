@@ -15,7 +15,7 @@ import pytest
 from lab import BLOB, xl_disk
 from network import DATA, VIF, Network, linux_files, script, url
 from pristine import View
-from test_network import LOAD, linux_traces
+from test_network import LOAD, ipxe_traces, linux_traces
 from test_pvh import apic, reason
 from test_settings import PROJECT, by_smbios
 from trial import create, start
@@ -186,10 +186,35 @@ def test_damaged_rom_of_the_blob_is_left_out(lab, guest_disk, tmp_path, damage, 
     assert "DHCPDISCOVER" not in network.log()
 
 
-def test_disk_comes_first_where_nobody_asks_for_the_network(lab, ways, guest_disk):
+def roms_run(guest):
+    """The segments of the option ROMs that were initialised until now, but for the VGA BIOS."""
+    runs = [re.match(r".*unning .*option rom at (\w{4}):0003", line, re.I) for line in guest.lines()]
+    return {run[1] for run in runs if run} - {"c000"}
+
+
+def test_rom_is_not_even_initialised_where_nobody_asks_for_the_network(lab, ways, guest_disk):
+    """It is in the boot menu all the same."""
     network = Network(lab, {})
     guest = create(lab, [xl_disk(lab.attach(guest_disk("hello", mib=5)), "xvde")], vif=[VIF],
                    **ways("c"))
     start(guest)
     guest.wait_line("^TEST PASS hello")
     assert "DHCPDISCOVER" not in network.log()
+    assert roms_run(guest) == set()
+
+
+def test_network_is_asked_where_the_disk_cannot_be_booted(lab, ways, tmp_path):
+    """The ROM is initialised then, when POST has ended."""
+    network = Network(lab, {"script": script("exit")}, boot=url("script"))
+    empty = tmp_path / "empty.raw"
+    empty.write_bytes(bytes(5 << 20))
+    guest = create(lab, [xl_disk(lab.attach(empty), "xvde")], vif=[VIF], **ways("cn"))
+    before = View(guest)
+    start(guest)
+    guest.wait_line("^Booting from ROM", 60)
+    guest.wait_line("^No bootable device", 120)
+    assert network.requests() == ["/script"]
+    assert ipxe_traces(guest, before) == []
+    text = "\n".join(guest.lines())
+    assert re.search(r"^Booting from ROM\.\.\.\nxen: running the option ROM at \w{4}:0003\nBooting from ", text,
+                     re.M)

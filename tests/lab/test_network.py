@@ -35,18 +35,23 @@ SELECTED = re.compile(r"event channel \d+ of domain \d+: \[0/([01])/1\]: (.*), "
                       r"was \[0/\1/0\]: \2$")
 
 
+def ipxe_traces(guest, before):
+    """What is not as it was, but for SELECTED."""
+    return [line for line in View(guest).traces(before) if not SELECTED.match(line)]
+
+
 def linux_traces(guest, before, is_new=lambda: True):
     """What Linux finds at its entry, but for SELECTED, and then see it use its network.
 
     is_new: what else has to be so at the entry.
     """
     guest.wait_line(ENTRY, 180)
-    traces = View(guest).traces(before)
+    traces = ipxe_traces(guest, before)
     assert is_new()
     guest.press("spc")
     guest.wait_line(fetched(DATA), 120)
     guest.wait_end()
-    return [line for line in traces if not SELECTED.match(line)]
+    return traces
 
 
 @pytest.mark.slow
