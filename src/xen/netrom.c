@@ -13,7 +13,6 @@
 #include "platform.h" // PCI_VENDOR_ID_XENSOURCE
 #include "stacks.h" // farcall16
 #include "std/optionrom.h" // struct rom_header
-#include "std/pnpbios.h" // struct pnp_data
 #include "string.h" // memset
 #include "util.h" // get_pnp_offset
 #include "xenpv.h" // xen_rom_waits

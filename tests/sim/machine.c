@@ -651,6 +651,15 @@ void serial_debug_flush(void) { }
 void entry_10(void) { }
 void irq_trampoline_0x10(void) { }
 void __call16_int(struct bregs *callregs, u16 offset) { }
+u16 get_pnp_offset(void) { return 0x40; }
+
+void (*sim_program)(struct bregs *callregs);
+
+void
+farcall16(struct bregs *callregs)
+{
+    sim_program(callregs);
+}
 
 void
 sim_clear_log(void)

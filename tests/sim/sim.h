@@ -34,6 +34,7 @@ extern int sim_window;          // where shared pages go, before sim_start()
 extern u32 sim_fail_malloc;     // the allocation that fails, counted from 1
 extern u32 sim_mallocs, sim_low_mallocs;
 extern u32 sim_high_space;
+extern void (*sim_program)(struct bregs *callregs); // runs 16-bit code of others
 extern void (*sim_interrupt)(void); // called when interrupts are let in
 extern u16 sim_platform_id;     // PCI device id of the platform device
 

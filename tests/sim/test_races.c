@@ -4,6 +4,7 @@
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
 #include "sim.h" // sim_at_ring_access
+#include "control.h" // xen_control32
 
 #include <sys/mman.h>
 
@@ -197,6 +198,49 @@ TEST(move_at_any_access_to_an_index_leaves_the_new_ring_whole)
     count_in_process(count_read);
     check_true(*accesses > 200);
     check_each(*accesses, save_at_index);
+}
+
+// A session behind which nobody opens another, and a new xenstored that is slower.
+static void
+look_with_turns(void (*func)(void))
+{
+    sim_prepare();
+    sim_post_setup();
+    sim_post = 0;
+    sim_remember();
+    sim_at_ring_access(func);
+    xen_control32(0);
+    sim_at_ring_access(NULL);
+    sim_pass(100 * MS);
+    sim_check_clean();
+}
+
+static void
+move_to_slow(void)
+{
+    move_at_index();
+    if (moves < 0)
+        store.latency = 30 * MS;
+}
+
+static void
+count_look(int n)
+{
+    look_with_turns(count_indices);
+}
+
+static void
+move_in_look(int n)
+{
+    moves = n;
+    look_with_turns(move_to_slow);
+}
+
+TEST(move_to_a_slower_store_leaves_no_reply_behind_a_session)
+{
+    count_in_process(count_look);
+    check_true(*accesses > 10);
+    check_each(*accesses, move_in_look);
 }
 
 
