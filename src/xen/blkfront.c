@@ -121,7 +121,7 @@ arm_hooks(void)
 static int
 attach_once(struct xendisk_s *disk, struct transfer_s *todo, int write)
 {
-    if (disk->dead || open_store())
+    if (open_store())
         return DISK_RET_ETIMEOUT;
     int ret = DISK_RET_ETIMEOUT, stay = 0;
     if (disk->attached || !xenblk_attach(disk, XEN_LIMIT_STATE)) {

@@ -84,6 +84,7 @@ int xen_drive_prio(struct drive_s *drive, int prio);
 // Say whether the initialisation of a PnP option ROM, of the device `bdf`, waits until it
 // is booted. In POST, when the ROM is in its place.
 int xen_rom_waits(struct rom_header *rom, u16 bdf);
+#define XEN_ROM_WAITS(rom, bdf) (CONFIG_XEN_PV && xen_rom_waits(rom, bdf))
 
 // The ROM in segment `seg` is about to be booted: initialise it, if that has waited.
 void xen_rom_boot(u16 seg);
