@@ -326,7 +326,7 @@ def test_small_memory_and_memory_below_maxmem(run_program, memory, maxmem, vcpus
 
 
 def test_ticks_of_the_day_are_right_before_midnight(lab, run_program):
-    late = 23 * 3600 - int(lab.run("date -u +%s")) % 86400
+    late = (23 * 3600 - int(lab.run("date -u +%s"))) % 86400
     guest = run_program("hello", rtc_timeoffset=late)
     start(guest)
     line = next(line for line in ending(guest) if line.startswith("NOW "))
