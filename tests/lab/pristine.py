@@ -55,17 +55,19 @@ class View:
                 for ref, rest in re.findall(r"^\(XEN\) +\[(\w+)\] +(.*)", part, re.M)}
 
     def event_channels(self, keys):
-        """The guest's event channels and dom0's ends of them, by Xen's own list."""
+        """The guest's event channels and dom0's ends of them, by Xen's own list.
+
+        Whether dom0's end is pending or masked is dom0's: its programs look at events when they like.
+        """
         entries = {}
-        # the console's daemon says at any time that it has taken what a PVH guest wrote, and
-        # looks at the guest's events when it likes
+        # the console's daemon says at any time that it has taken what a PVH guest wrote
         console = self.pvh and self.store[f"/local/domain/{self.domid}/console/port"].split('"')[1]
         for part in re.split("Event channel information for domain ", keys)[1:]:
             owner = int(part.split(":")[0])
             for port, rest in re.findall(r"^\(XEN\) +(\d+) (\[.*)", part, re.M):
                 if console and owner == self.domid and port == console:
                     rest = re.sub(r"^\[\d/", "[*/", rest)
-                elif console and owner == 0 and f" d={self.domid} p={console} " in rest:
+                elif owner == 0:
                     rest = re.sub(r"^\[\d/\d", "[*/*", rest)
                 if console and owner == self.domid:
                     # whether any port of 32 is pending, the console's among them
