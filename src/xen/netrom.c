@@ -5,7 +5,7 @@
 //
 // This file may be distributed under the terms of the GNU LGPLv3 license.
 
-#include "biosvar.h" // GET_LOW
+#include "biosvar.h" // SEG_BIOS
 #include "bregs.h" // struct bregs
 #include "farptr.h" // FLATPTR_TO_SEG
 #include "fw/paravirt.h" // runningOnXen
@@ -40,6 +40,7 @@ xen_rom_boot(u16 seg)
         return;
     XenNetRom.seg = 0;
     dprintf(1, "xen: running the option ROM at %04x:%04x\n", seg, OPTION_ROM_INITVECTOR);
+    // callrom() is for POST: it lets SeaBIOS's threads run by the RTC
     struct bregs br;
     memset(&br, 0, sizeof(br));
     br.flags = F_IF;
