@@ -203,6 +203,12 @@ class Lab:
         self.machine.qmp.call("device_del", {"id": name})
         block = device.replace("/dev/", "/sys/block/")
         self.run(f"while [ -e {block} ]; do sleep 0.02; done", 10)
+        # QEMU closes the file a moment later
+        deadline = time.monotonic() + 10
+        while any(disk["device"] == name for disk in self.machine.qmp.call("query-block")):
+            if time.monotonic() > deadline:
+                raise LabError(f"QEMU keeps {name} open")
+            time.sleep(0.005)
 
     def read_back(self, device):
         """The content of an attached disk (bytes), with all that guests have written."""

@@ -53,17 +53,20 @@ def test_an_installer_s_cd_boots(lab, firmware, vdev, options):
 
 
 def test_a_rescue_cd_of_grub_boots(lab, firmware):
-    """To a prompt, whose commands are on the CD."""
+    """To a menu and a prompt, whose commands are on the CD."""
     guest = create(lab, [xl_disk(lab.attach(bootdisks.files() / "grub-rescue.iso", readonly=True),
                                  "hdc", **CD)], firmware)
     start(guest)
-    command = "".join(f"outb 0xe9 {byte:#x}\n" for byte in b"ok\n")
+    guest.wait_line("^Booting from 0000:7c00")      # before it the keys are the BIOS's
+    command = "c" + "".join(f"outb 0xe9 {byte:#x}\n" for byte in b"ok\n")
     deadline = time.monotonic() + 120
-    while True:                 # what is typed before the prompt is lost
+    while True:                 # what is typed before the menu is there is lost
         if guest.pvh:
+            guest.type("\x1b")
+            time.sleep(0.5)     # else what follows belongs to it
             guest.type(command)
         else:
-            guest.press_all(KEYS.get(letter, letter) for letter in command)
+            guest.press_all(["esc", *(KEYS.get(letter, letter) for letter in command)])
         try:
             guest.wait_line("^ok$", 10)
             break

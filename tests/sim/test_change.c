@@ -251,6 +251,21 @@ TEST(cd_that_is_ejected_fails_at_once_until_there_is_another)
     check_equal(sim_read(be, 16, 4), 0);
 }
 
+// The attach looks itself: to wait for a backend without a medium would take its time.
+TEST(cd_that_is_ejected_just_after_a_look_fails_at_once)
+{
+    struct backend *be = boot_cd();
+    be->sectors = 100000;
+    sim_pass(SECOND);
+    check_equal(sim_read(be, 16, 4), 0);
+    backend_insert(be, "", 99, 1);
+    u64 begin = sim_now;
+    u32 before = be->connects;
+    check_true(sim_read(be, 20000, 4) != 0);
+    check_true(sim_now - begin < SECOND);
+    check_equal(be->connects, before);
+}
+
 // Whoever says it, toolstack or backend.
 static void
 what_is_a_cd(int n)
