@@ -44,8 +44,8 @@ TEST(monitor_edits_a_line)
     store_write("/x/abc", "right");
     type("\1get /x/abd\bc\n");
     check_shown("\nright\n");
-    type("nonsense\x15get /x/abc\n");
-    check_shown("\nright\n");
+    type("more\x15get /x/abc\n");
+    check_shown("xen> more\b \b\b \b\b \b\b \bget /x/abc\nright\n");
     type("get /x/a" "\x1b" "bc\n\b\b\bver\n");
     check_shown("\nright\n");
     check_shown("Xen 4.17\n");
@@ -75,6 +75,9 @@ TEST(monitor_remembers_eight_lines)
     check_shown("Xen 4.17\n");
     type("get /x/d\nget /x/k\n\2\2\3\n\2\2\n");
     check_shown("the last\n");
+    type("ver\nget /x/d\n\2\2\n");
+    end = strstr(sim_log, "the eighth\n");
+    check_true(strstr(end, "Xen 4.17\n") != NULL);
 }
 
 TEST(monitor_takes_no_more_of_a_line_than_it_has_room_for)
