@@ -4,8 +4,10 @@
 
 #include "sim.h" // hv
 #include "terminal.h" // xenterm_send32
+#include "xenpv.h" // xenterm_setup
 
 extern u8 XenTermOut[64], XenTermOutLen;
+extern u32 XenTermSequence;
 
 #define IN_SIZE 1024
 
@@ -212,6 +214,97 @@ TEST(console_of_a_hvm_guest_is_left_as_an_os_expects_it)
     check_equal(got_len, 13);
     check_memory(got, "text\e[0m\e[?7h", 13);
     check_equal(sercon_attr_last, 0x07);
+}
+
+// A HVM guest whose setting is `value`, with a console or without.
+static void
+boot_with_setting(const char *value, int has_console)
+{
+    sim_prepare();
+    if (value)
+        store_write("/local/domain/7/vm-data/seabios/etc/xen-console", value);
+    boot_with_console(0);
+    is_fast = 1;
+    if (!has_console)
+        hv.console_pfn = 0;
+}
+
+TEST(console_is_sercons_line_if_that_is_set)
+{
+    boot_with_setting("1", 1);
+    check_equal(xenterm_setup(0), XENTERM_PORT);
+    check_equal(xenterm_setup(XENTERM_PORT), XENTERM_PORT);
+    check_true(!sim_logged("sercon-port"));
+    check_equal(xenterm_setup(0x3f8), XENTERM_PORT);
+    check_true(sim_logged("xen: etc/sercon-port is not used, the PV console is\n"));
+}
+
+static const struct {
+    const char *value;
+    int has_console;
+} unused[] = { { NULL, 1 }, { "0", 1 }, { "1", 0 } };
+
+static void
+leave_console(int i)
+{
+    boot_with_setting(unused[i].value, unused[i].has_console);
+    check_equal(xenterm_setup(0), 0);
+    check_equal(xenterm_setup(XENTERM_PORT), 0);
+    check_equal(xenterm_setup(0x3f8), 0x3f8);
+    check_true(!sim_logged("the PV console"));
+    xenterm_flush();
+    check_equal(notified, 0);
+}
+
+TEST(console_is_left_alone_if_it_is_not_set_or_not_there)
+{
+    check_each(ARRAY_SIZE(unused), leave_console);
+}
+
+// Many characters are one notification; a terminal that nothing was sent to is not
+// touched when an OS takes over.
+TEST(console_of_a_hvm_guest_gets_what_sercon_writes)
+{
+    int i;
+    boot_with_setting("1", 1);
+    xenterm_setup(0);
+    xenterm_flush();
+    check_equal(got_len, 0);
+    for (i = 0; i < sizeof(XenTermOut); i++) {
+        check_equal(got_len, 0);
+        xenterm_putchar('0' + i);
+    }
+    check_equal(got_len, sizeof(XenTermOut));
+    check_equal(notified, 1);
+    xenterm_putchar('x');
+    check_equal(got_len, sizeof(XenTermOut));
+    check_true(xenterm_event());
+    check_equal(got_len, sizeof(XenTermOut) + 1);
+    check_equal(got[0], '0');
+    check_equal(got[sizeof(XenTermOut)], 'x');
+    xenterm_event();
+    check_equal(notified, 2);
+    xenterm_flush();
+    check_equal(got_len, sizeof(XenTermOut) + 1 + 9);
+    xenterm_flush();
+    check_equal(got_len, sizeof(XenTermOut) + 1 + 9);
+}
+
+// Sercon is told that no more comes when 50 ms have passed since the ESC: a sequence
+// comes at once.
+TEST(console_esc_alone_is_a_key)
+{
+    boot_with_setting("1", 1);
+    xenterm_setup(0);
+    check_true(xenterm_event());
+    XenTermSequence = sim_tsc() | 1;
+    check_true(xenterm_event());
+    sim_pass(48 * MS);
+    check_true(xenterm_event());
+    sim_pass(4 * MS);
+    check_true(!xenterm_event());
+    xenterm_take(1);
+    check_true(xenterm_event());
 }
 
 // Between a look at the ring and the change of an index the domain is restored.

@@ -8,6 +8,9 @@
 
 #define NODE "/local/domain/7/control/shutdown"
 
+// Programs' hooks of the timer are held (tick.c).
+extern u8 XenTickHeld;
+
 static struct backend *be;
 
 static void
@@ -27,6 +30,7 @@ look(void)
 {
     u32 seconds = xen_control32(0);
     sim_check_clean();
+    check_equal(XenTickHeld, 0);
     return seconds;
 }
 
@@ -81,6 +85,7 @@ static int nested;
 static void
 read_in_hook(void)
 {
+    check_true(XenTickHeld);
     if (!nested)
         nested = 1 + sim_read_unchecked(be, 7000, 4);
 }
