@@ -136,7 +136,7 @@ a PV disk, which GRUB starts. The guests of the emulated devices have no Xen pla
 ## POST
 
 Seconds from SeaBIOS's first line to the offer of its boot menu, by number of disks. libxl emulates
-four IDE and six AHCI disks at most. Where one disk is silent, its storage answers nothing.
+four IDE and six AHCI disks at most. The storage of a silent disk answers nothing.
 
 """,
 "together": """
@@ -348,8 +348,7 @@ def network(results):
 def post(results):
     """The tables of POST."""
     import rows
-    return measures(results, ["s", "1 disk", "4 disks", "16 disks", "4 disks, one silent"],
-                    [(f"post {which}", "post") for which in ("1", "4", "16", "4 silent")]) \
+    return measures(results, ["s", *rows.POSTS], [(f"post {name}", "post") for name in rows.POSTS]) \
         + "\nCounted, of *closed*, as of a boot above:\n\n" \
         + table([["disks", *BOOT], *[[name, *[spread(values(results, "post counts", "closed",
                                                            f"{name} {what}")) for what in BOOT]]

@@ -286,17 +286,41 @@ TEST(backend_of_a_busy_domain_is_waited_for)
     check_equal(sim_read(be, 50000, 10), 0);
 }
 
-TEST(device_whose_close_failed_is_left_alone_once_an_os_has_taken_it)
+// An OS has the device, or is about to: each step of its attach and close, but for those that
+// are the firmware's own close as well.
+static const struct {
+    u8 frontend, backend;
+} owned[] = {
+    { XenbusStateInitialising, XenbusStateInitialising },
+    { XenbusStateInitialising, XenbusStateConnected },
+    { XenbusStateInitialising, XenbusStateClosing },
+    { XenbusStateInitialised, XenbusStateInitWait },
+    { XenbusStateInitialised, XenbusStateInitialised },
+    { XenbusStateInitialised, XenbusStateClosed },
+    { XenbusStateConnected, XenbusStateInitWait },
+    { XenbusStateConnected, XenbusStateConnected },
+    { XenbusStateConnected, XenbusStateClosed },
+    { XenbusStateClosing, XenbusStateConnected },
+    { XenbusStateClosing, XenbusStateClosed },
+};
+
+static void
+be_taken(int n)
 {
     struct backend *be = sim_disk(51776);
     sim_boot();
     be->hook_state = closes_late;
     check_equal(sim_read_unchecked(be, 1000, 10), 0);
     sim_pass(10 * SECOND);
-    set_states(be, XenbusStateConnected, XenbusStateConnected);
+    set_states(be, owned[n].frontend, owned[n].backend);
     store_printf("8", "%s/ring-ref", be->frontend);
     store.hook = no_writes;
     check_true(sim_read_unchecked(be, 70000, 10) != 0);
+}
+
+TEST(device_whose_close_failed_is_left_alone_once_an_os_has_taken_it)
+{
+    check_each(ARRAY_SIZE(owned), be_taken);
 }
 
 // States that flicker: another state for a moment each time.
