@@ -405,9 +405,21 @@ do_unwatch(struct store_request *request, int fault)
  * Requests as they come
  ****************************************************************/
 
+// Say whether a path can be one (docs/misc/xenstore.txt of Xen).
+static int
+is_path(const char *path)
+{
+    size_t len = strlen(path);
+    return !strstr(path, "//") && (len == 1 || path[len - 1] != '/')
+           && strspn(path, "-/_@0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                     "abcdefghijklmnopqrstuvwxyz") == len;
+}
+
 static void
 do_request(struct store_request *request, int fault)
 {
+    if (*request->data && !is_path(request->path))
+        return reply_error(request, fault, "EINVAL");
     if (request->msg.tx_id && !find_transaction(request->msg.tx_id))
         return reply_error(request, fault, "ENOENT");
     switch (request->msg.type) {

@@ -526,6 +526,20 @@ TEST(write_that_fails_is_reported_and_leaves_no_lie_in_the_cache)
     sim_check_image(be);
 }
 
+TEST(write_of_several_chunks_that_fails_leaves_none_of_them_in_the_cache)
+{
+    extern u32 LegacyRamSize;
+    LegacyRamSize = 8 << 20; // chunks of 8 sectors
+    struct backend *be = sim_disk(51776);
+    sim_boot();
+    check_equal(sim_read(be, 1000, 60), 0);
+    be->fail_writes = 1;
+    check_equal(sim_write(be, 1003, 50), DISK_RET_EBADTRACK);
+    be->fail_writes = 0;
+    check_equal(sim_read(be, 1000, 60), 0);
+    sim_check_image(be);
+}
+
 TEST(flush_that_fails_is_reported)
 {
     struct backend *be = sim_disk(51776);

@@ -120,13 +120,15 @@ TEST(monitor_reads_writes_and_removes_nodes_where_it_may)
     store_write(store.writable, "");
     store_write("/local/domain/7/data/old", "1");
     type("set data/new a b  c\nget data/new\nrm data/old\nls data\nget nothing\n"
-         "ls /local/domain/0\n");
+         "ls /local/domain/0\nls data/\nset data/a.b 1\n");
     check_string(store_read("/local/domain/7/data/new"), "a b  c");
     check_true(!store_read("/local/domain/7/data/old"));
     check_shown("get data/new\na b  c\n");
-    check_shown("new = a b  c\n");
+    check_shown("new = a b  c\nxen> ");
     check_shown("nothing: ENOENT\n");
     check_shown("/local/domain/0: EACCES\n");
+    check_shown("data/: EINVAL\n");
+    check_shown("data/a.b: EINVAL\n");
 }
 
 TEST(monitor_shows_the_guests_own_directory_first)

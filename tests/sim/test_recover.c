@@ -386,8 +386,12 @@ keep_for_ever(int n)
     sim_boot();
     bad->hook_io = keep_pages;
     check_equal(sim_read_unchecked(bad, 60000, 128), DISK_RET_ETIMEOUT);
+    // in one line, however often it is looked at again
+    check_true(sim_logged("xen: xvde: backend has closed, but still maps our pages\n"));
+    sim_clear_log();
     for (i = 0; i < 20; i++)
         check_good();
+    check_true(!sim_logged("still maps"));
     check_true(!sim_logged("is in use"));
     sim_check_clean_but(bad);
     sim_check_image(good);
