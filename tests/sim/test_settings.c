@@ -342,12 +342,13 @@ TEST(value_of_any_size_in_the_store_does_no_harm)
 
 static const char *const orders[] = {
     "xvdf,xvde", "xvde,xvdf", "xvdf", "xvdg xvdf xvde", "xvdz,xvdf", "HALT",
+    ",,xvdf",
 };
 
 static void
 order(int n)
 {
-    static const u32 first[] = { 51792, 51776, 51792, 51808, 51792, 51776 };
+    static const u32 first[] = { 51792, 51776, 51792, 51808, 51792, 51776, 51792 };
     struct backend *disks[] = { sim_disk(51776), sim_disk(51792), sim_disk(51808) };
     disks[2]->blank = 1;
     char line[64];
