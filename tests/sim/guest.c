@@ -4,6 +4,8 @@
 
 #include "sim.h" // sim_boot
 
+#include "blkdev.h" // xenblk
+
 // Nodes of the frontends and masks of event channels, before the layer ran.
 static char *nodes_before[64];
 static xen_ulong_t mask_before[32];
@@ -129,7 +131,7 @@ find_port_trace(struct backend *dead)
 {
     int i;
     for (i = 1; i < SIM_PORTS; i++) {
-        if (i == hv.console_port || is_port_of(dead, i))
+        if (i == hv.console_port || is_port_of(dead, i) || hv.ports[i].state == PORT_XEN)
             continue;
         if (i != hv.store_port && hv.ports[i].state != PORT_FREE)
             found("port %d is open", i);
@@ -146,6 +148,19 @@ find_port_trace(struct backend *dead)
     return NULL;
 }
 
+// A port that is forgotten may be somebody else's at any time, if the domain has moved.
+static const char *
+find_forgotten_port(void)
+{
+    int i;
+    for (i = 0; xenblk && i < xenblk->count; i++) {
+        struct xendisk_s *disk = xenblk->disks[i];
+        if (!disk->attached && !disk->bus.closing && disk->ring.port)
+            found("%s: port %u is kept", disk->name, disk->ring.port);
+    }
+    return NULL;
+}
+
 const char *
 sim_find_trace_but(struct backend *dead)
 {
@@ -154,7 +169,8 @@ sim_find_trace_but(struct backend *dead)
     for (i = 0; i < backend_count; i++)
         if (backends[i] != dead && (text = find_disk_trace(i)))
             return text;
-    if ((text = find_store_trace()) || (text = find_port_trace(dead)))
+    if ((text = find_store_trace()) || (text = find_port_trace(dead))
+        || (text = find_forgotten_port()))
         return text;
     for (i = 0; i < XENGRANT_REFS; i++) {
         if (dead && hv.grants[i].flags && hv.grants[i].domid == dead->domid)

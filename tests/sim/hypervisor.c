@@ -301,6 +301,8 @@ port_status(struct evtchn_status *status)
         status->u.interdomain.dom = port->remote;
         status->u.interdomain.port = 100;
         break;
+    case PORT_XEN:
+        return -XEN_EACCES;
     }
     return 0;
 }

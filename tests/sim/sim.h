@@ -129,7 +129,7 @@ struct drive_s *sim_hard_disk(int n);
 #define SIM_PORTS 1024
 
 struct sim_port {
-    enum { PORT_FREE, PORT_UNBOUND, PORT_BOUND } state;
+    enum { PORT_FREE, PORT_UNBOUND, PORT_BOUND, PORT_XEN } state; // the last: Xen's own end
     domid_t remote;
     void (*notified)(void *arg); // of the other end
     void *arg;

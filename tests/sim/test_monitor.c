@@ -208,12 +208,15 @@ TEST(monitor_tells_attaches_and_requests_exactly)
 TEST(monitor_shows_ports_grants_parameters_and_settings)
 {
     boot();
+    hv.ports[SIM_PORTS - 1].state = PORT_XEN;
     hv.grants[3] = (grant_entry_v1_t){ GTF_permit_access, 5, 0x1234 };
     sim_remember();
     xensettings_from_cmdline("seabios:etc/xen-cache-kib=512");
     type("ports\ngrants\nhvm\nsettings\n");
     char line[64];
     snprintf(line, sizeof(line), "%u: interdomain, domain 0, port ", hv.store_port);
+    check_shown(line);
+    snprintf(line, sizeof(line), "%u: Xen's own\n", SIM_PORTS - 1);
     check_shown(line);
     check_shown("3: flags 1, domain 5, frame 0x1234\n");
     snprintf(line, sizeof(line), "2: 0x%x, store port\n", hv.store_port);

@@ -398,3 +398,16 @@ TEST(close_that_was_interrupted_by_a_move_leaves_others_alone)
     check_true(!sim_logged("closing event channel"));
     sim_check_clean();
 }
+
+// Nor by a call of another disk, or after that.
+TEST(move_leaves_nothing_of_a_disk_that_is_not_read_again)
+{
+    struct backend *be = boot_some(2), *other = backends[1];
+    be->hook_state = never_close;
+    check_equal(sim_read_unchecked(be, 1000, 10), 0);
+    be->hook_state = NULL;
+    hv_move(hv.domid + 1);
+    sim_remember();
+    check_equal(sim_read(other, 100000, 10), 0);
+    check_equal(sim_read(be, 100000, 10), 0);
+}
