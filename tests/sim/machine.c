@@ -292,7 +292,8 @@ do_sim_wrmsr(struct regs *regs)
 {
     check_equal(regs->ecx, MSR_HYPERCALL);
     check_equal(regs->eax % PAGE, 0);
-    check_true(sim_is_high_page((void*)regs->eax));
+    check_true(sim_is_high_page((void*)regs->eax)
+               || regs->eax == BUILD_AP_BOOT_ADDR);
     fill_hypercall_page((void*)regs->eax);
 }
 

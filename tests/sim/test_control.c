@@ -5,6 +5,10 @@
 
 #include "sim.h" // sim_boot
 #include "control.h" // xen_control32
+#include "hypercall.h" // xen_hypercall_page
+#include "xenpv.h" // xen_shutdown32
+
+#include <sys/mman.h>
 
 #define NODE "/local/domain/7/control/shutdown"
 
@@ -100,4 +104,26 @@ TEST(control_has_its_session_for_itself)
     sim_interrupt = NULL;
     check_equal(nested, 1 + DISK_RET_ETIMEOUT);
     check_equal(sim_read(be, 7000, 4), 0);
+}
+
+// A panic may come before anybody has a hypercall page.
+TEST(control_ends_a_domain_at_any_time)
+{
+    void *page = (void*)BUILD_AP_BOOT_ADDR;
+    sim_start();
+    xen_hypercall_page = 0;
+    check_true(mmap(page, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS
+                    | MAP_FIXED, -1, 0) == page);
+    xen_shutdown32(SHUTDOWN_crash);
+    check_equal(hv.shutdowns, 1 << SHUTDOWN_crash);
+    xen_shutdown32(SHUTDOWN_reboot);
+    check_equal(hv.shutdowns, 1 << SHUTDOWN_crash | 1 << SHUTDOWN_reboot);
+}
+
+TEST(control_ends_no_domain_where_there_is_no_xen)
+{
+    sim_xen = 0;
+    sim_start();
+    check_equal((int)xen_shutdown32(SHUTDOWN_crash), -1);
+    check_equal(hv.shutdowns, 0);
 }

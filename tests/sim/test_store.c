@@ -757,3 +757,15 @@ TEST(grant_table_of_version_2_is_not_touched)
     check_true(sim_logged("xen: grant table is version 2"));
     check_true(!hv.guest_grants);
 }
+
+// Each session begins with a look for what is left of others.
+TEST(store_in_which_nothing_is_left_is_not_waited_for)
+{
+    sim_disk(51776);
+    sim_boot();
+    u32 polls = hv.polls;
+    check_equal(xenstore_open(), 0);
+    check_equal(hv.polls, polls);
+    xenstore_close();
+    sim_check_clean();
+}
