@@ -194,6 +194,18 @@ TEST(monitor_reads_a_block_and_tells_what_it_costs)
     check_true(disks[1]->twin->writes == 0);
 }
 
+TEST(monitor_reads_the_last_block_and_none_behind_it)
+{
+    char keys[64], line[64];
+    boot();
+    snprintf(keys, sizeof(keys), "read xvde %u\nread xvde %u\n"
+             , (u32)disks[0]->sectors - 1, (u32)disks[0]->sectors);
+    type(keys);
+    check_shown("000: ");
+    snprintf(line, sizeof(line), "xvde has no block %u\n", (u32)disks[0]->sectors);
+    check_shown(line);
+}
+
 TEST(monitor_tells_attaches_and_requests_exactly)
 {
     char line[64];
