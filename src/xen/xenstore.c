@@ -366,9 +366,9 @@ xenstore_parse_number(const char *text, int len, u32 base, u64 *value)
     if (len < 1 || len > 18)
         return -1;
     for (i = 0; i < len; i++) {
-        u8 digit = text[i] - '0';
-        if (digit > 9 && base > 10)
-            digit = (text[i] | 0x20) - 'a' + 10;
+        u8 digit = text[i] - '0', letter = (text[i] | 0x20) - 'a';
+        if (letter < 6)
+            digit = 10 + letter;
         if (digit >= base || number >> 60)
             return -1;
         number = number * base + digit;

@@ -74,14 +74,14 @@ TEST(settings_without_any_source_are_seabios_own)
 
 TEST(setting_of_smbios_is_a_romfile_and_a_line)
 {
-    SMBIOS("other", "seabios:etc/boot-menu-wait=500", "seabios:etc/sercon-port=0x3f8"
+    SMBIOS("other", "seabios:etc/boot-menu-wait=500", "seabios:etc/sercon-port=0x3Fa"
            , "seabios:etc/boot-menu-message=Press it = now", "io.systemd:a=b");
     check_equal(romfile_loadint("etc/boot-menu-wait", 1), 500);
-    check_equal(romfile_loadint("etc/sercon-port", 1), 0x3f8);
+    check_equal(romfile_loadint("etc/sercon-port", 1), 0x3fa);
     check_string(text("etc/boot-menu-message"), "Press it = now");
     check_equal(romfile_loadint("etc/xen-pv", 1), 1);
     check_true(sim_logged("xen: setting etc/boot-menu-wait by SMBIOS: 500\n"));
-    check_true(sim_logged("xen: setting etc/sercon-port by SMBIOS: 0x3f8\n"));
+    check_true(sim_logged("xen: setting etc/sercon-port by SMBIOS: 0x3Fa\n"));
     check_true(sim_logged("xen: setting etc/boot-menu-message by SMBIOS: Press it = now\n"));
     check_true(!sim_logged("refused"));
 }
@@ -150,6 +150,7 @@ TEST(nodes_of_the_store_are_settings_and_boot_c_reads_again_what_it_has_read)
     check_string(text("bootorder"), "xvdf");
     check_equal(sim_boot_inits, 1);
     check_true(sim_logged("xen: setting etc/boot-fail-wait by xenstore: -1\n"));
+    check_true(!sim_logged("refused"));
 }
 
 TEST(first_source_wins_and_the_second_is_told)
@@ -196,6 +197,9 @@ static const struct {
     { "etc/threads=0x100000001", "not such a number" },
     { "etc/sercon-port=3f8", "not such a number" },
     { "etc/sercon-port=0x3g8", "not such a number" },
+    { "etc/sercon-port=0x3@8", "not such a number" },
+    { "etc/sercon-port=0x3`8", "not such a number" },
+    { "etc/boot-fail-wait=1a", "not such a number" },
     { "etc/sercon-port=0x10000", "not such a number" },
     { "etc/boot-fail-wait=4294967296", "not such a number" },
     { "etc/boot-fail-wait=18446744073709551617", "not such a number" },
