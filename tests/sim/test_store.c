@@ -769,3 +769,27 @@ TEST(store_in_which_nothing_is_left_is_not_waited_for)
     xenstore_close();
     sim_check_clean();
 }
+
+// An event that somebody else has not masked, on any port, is still to be told.
+TEST(store_session_hides_no_event_of_others)
+{
+    int i;
+    sim_disk(51776);
+    sim_boot();
+    for (i = 0; i < ARRAY_SIZE(hv.info->evtchn_pending); i++) {
+        xen_ulong_t mask = hv.info->evtchn_mask[i];
+        hv.info->evtchn_mask[i] &= ~(1ul << 31);
+        hv.info->evtchn_pending[i] = 1ul << 31;
+        hv.info->vcpu_info[0].evtchn_pending_sel = 1ul << i;
+        hv.info->vcpu_info[0].evtchn_upcall_pending = 1;
+        check_equal(xenstore_open(), 0);
+        xenstore_close();
+        check_equal(hv.info->vcpu_info[0].evtchn_upcall_pending, 1);
+        check_true(hv.info->vcpu_info[0].evtchn_pending_sel & 1ul << i);
+        hv.info->evtchn_pending[i] = 0;
+        hv.info->evtchn_mask[i] = mask;
+    }
+    check_equal(xenstore_open(), 0);
+    xenstore_close();
+    sim_check_clean();
+}
