@@ -97,19 +97,20 @@ static int noinline // its values are not on the stack during a close
 read_properties(struct xendisk_s *disk)
 {
     static const char *const names[] = {
+        "mode", "params",
         "sectors", "sector-size", "info", "feature-max-indirect-segments",
     };
     u64 values[] = { NO_SIZE, DISK_SECTOR_SIZE, 0, 0 };
-    const char *text;
-    u32 mode = xenstore_send(XS_READ, disk->bus.backend, "mode", NULL);
-    u32 params = xenstore_send(XS_READ, disk->bus.backend, "params", NULL);
-    int readonly = xenstore_receive(mode, &text) > 0 && text[0] == 'r';
-    if (xenstore_receive(params, &text) > 0 && take_image(disk, text))
+    const char *text, *const *numbers = names + 2;
+    u32 ids[ARRAY_SIZE(names)];
+    xenstore_send_reads(disk->bus.backend, names, ids, ARRAY_SIZE(names));
+    int readonly = xenstore_receive(ids[0], &text) > 0 && text[0] == 'r';
+    int other = xenstore_receive(ids[1], &text) > 0 && take_image(disk, text);
+    int bad = xenstore_receive_numbers(ids + 2, values, ARRAY_SIZE(values));
+    if (other)
         return -1;
-    int bad = xenstore_read_numbers(disk->bus.backend, names, values
-                                    , ARRAY_SIZE(names));
-    if (bad && bad < ARRAY_SIZE(names))
-        return xenblk_refuse_number(disk, names[bad - 1]);
+    if (bad && bad < ARRAY_SIZE(values))
+        return xenblk_refuse_number(disk, numbers[bad - 1]);
     u64 sectors = values[0], size = values[1], info = values[2];
     if (size < DISK_SECTOR_SIZE || size > SECTOR_SIZE_MAX || size & (size - 1))
         return xenblk_refuse(disk, "sectors of a size that no BIOS can use");

@@ -88,15 +88,15 @@ monitor_disks(char *args)
     static const char *const features[] = {
         "feature-max-indirect-segments", "feature-flush-cache", "feature-barrier",
         "feature-persistent",
-    };
+    }, *const state_node = "state";
     int i;
     for (i = 0; xenblk && i < xenblk->count && !monitor->quit; i++) {
         struct xendisk_s *disk = xenblk->disks[i];
         u64 frontend = 0, backend = 0, value[ARRAY_SIZE(features)] = { 0 };
         char kind[16];
         xenblk_backend_kind(disk, kind, sizeof(kind));
-        xenstore_read_number(disk->bus.node, "state", &frontend);
-        xenstore_read_number(disk->bus.backend, "state", &backend);
+        xenstore_read_numbers(disk->bus.node, &state_node, &frontend, 1);
+        xenstore_read_numbers(disk->bus.backend, &state_node, &backend, 1);
         xenstore_read_numbers(disk->bus.backend, features, value
                               , ARRAY_SIZE(features));
         say("%s: %u, %s in domain %u, states %u %u, %s", disk->name, disk->number

@@ -186,8 +186,9 @@ find_backend(struct xenbus_s *bus)
         if (!path || *path != '/' || strlen(path) >= sizeof(bus->backend))
             return xenbus_fail(bus, "no usable backend path", 0, 0, 0);
         strtcpy(bus->backend, path, sizeof(bus->backend));
-        u64 domid;
-        if (xenstore_read_number(bus->node, "backend-id", &domid)
+        static const char *const id_node = "backend-id";
+        u64 domid = DOMID_FIRST_RESERVED;
+        if (xenstore_read_numbers(bus->node, &id_node, &domid, 1)
             || domid >= DOMID_FIRST_RESERVED)
             return xenbus_fail(bus, "no usable backend-id", 0, 0, 0);
         bus->domid = domid;

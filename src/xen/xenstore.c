@@ -62,8 +62,7 @@ static int
 ring_wait_room(struct xenwait_s *wait, u32 len)
 {
     for (;;) {
-        int used = ring_used(xen_store->req_prod
-                             , xen_read_once(xen_store->req_cons));
+        int used = ring_used(xen_store->req_prod, xen_read_once(xen_store->req_cons));
         if (used < 0)
             return -1;
         if (XENSTORE_RING_SIZE - used >= len)
@@ -139,8 +138,7 @@ ring_read_header(struct xenwait_s *wait, struct xsd_sockmsg *msg)
         return -1;
     // a header that comes in two halves is taken off only when it is complete
     for (;;) {
-        int used = ring_used(xen_read_once(xen_store->rsp_prod)
-                             , xen_store->rsp_cons);
+        int used = ring_used(xen_read_once(xen_store->rsp_prod), xen_store->rsp_cons);
         if (used < 0)
             return -1;
         if (used >= sizeof(*msg))
@@ -377,24 +375,18 @@ xenstore_parse_number(const char *text, int len, u32 base, u64 *value)
     return 0;
 }
 
-int
-xenstore_read_number(const char *dir, const char *name, u64 *value)
+void
+xenstore_send_reads(const char *dir, const char *const *names, u32 *ids, int count)
 {
-    const char *text;
-    int len = request(XS_READ, dir, name, NULL, &text);
-    if (len < 0 && xenstore_is_gone(text))
-        return 1;
-    return xenstore_parse_number(text, len, 10, value);
+    int i;
+    for (i = 0; i < count; i++)
+        ids[i] = xenstore_send(XS_READ, dir, names[i], NULL);
 }
 
 int
-xenstore_read_numbers(const char *dir, const char *const *names, u64 *values
-                      , int count)
+xenstore_receive_numbers(const u32 *ids, u64 *values, int count)
 {
-    u32 ids[XENSTORE_NUMBERS_MAX];
     int i, bad = 0;
-    for (i = 0; i < count; i++)
-        ids[i] = xenstore_send(XS_READ, dir, names[i], NULL);
     for (i = 0; i < count; i++) {
         const char *text;
         int len = xenstore_receive(ids[i], &text);
@@ -407,6 +399,14 @@ xenstore_read_numbers(const char *dir, const char *const *names, u64 *values
             break;
     }
     return bad;
+}
+
+int
+xenstore_read_numbers(const char *dir, const char *const *names, u64 *values, int count)
+{
+    u32 ids[XENSTORE_NUMBERS_MAX];
+    xenstore_send_reads(dir, names, ids, count);
+    return xenstore_receive_numbers(ids, values, count);
 }
 
 int

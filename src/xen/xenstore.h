@@ -50,16 +50,18 @@ const char *xenstore_read(const char *dir, const char *name);
 // else, at most 18 of them. Returns 0 or -1.
 int xenstore_parse_number(const char *text, int len, u32 base, u64 *value);
 
-// Read a node that holds a decimal number and nothing else. Returns 0, 1 if
-// there is no such node, or -1 if it is something else or no proper reply came.
-int xenstore_read_number(const char *dir, const char *name, u64 *value);
+// Send requests to read nodes of a directory. Their replies are to be received in
+// this order, before those of later requests.
+void xenstore_send_reads(const char *dir, const char *const *names, u32 *ids, int count);
 
-// The same for several nodes, with all requests under way at once; a value is as
-// it was where there is no such node. Returns 0, or the number (from 1) of the first
+// Receive the replies of nodes that hold a decimal number and nothing else; a value is
+// as it was where there is no such node. Returns 0, or the number (from 1) of the first
 // that holds something else or got no reply.
+int xenstore_receive_numbers(const u32 *ids, u64 *values, int count);
+
+// Both.
 #define XENSTORE_NUMBERS_MAX 8
-int xenstore_read_numbers(const char *dir, const char *const *names, u64 *values
-                          , int count);
+int xenstore_read_numbers(const char *dir, const char *const *names, u64 *values, int count);
 
 // List a directory: NUL-terminated names one after the other in *names.
 // Returns their length in bytes, 0 if there is no such directory, else -1.

@@ -67,7 +67,7 @@ above, and messages to xenstored (here the one in C, whose log counts them).
 ## What an attach costs
 
 Milliseconds of an int13 that reads one sector at random, which is an attach, a read and a close; and the
-requests to xenstored of one, by the C one's log. 16 of them are the layer's own, the others looks at the
+requests to xenstored of one, by the C one's log. 17 of them are the layer's own, the others looks at the
 backend's state.
 
 """,

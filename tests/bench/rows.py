@@ -331,7 +331,7 @@ def post_disks(bench, count, silent):
 def post(bench, column, count, silent=0):
     """Seconds from SeaBIOS's first line to its boot menu, with so many disks."""
     with bench.course(column, post_disks(bench, count, silent)) as course:
-        times = course.boot()
+        times = course.boot(silent < count)
     return {"post": times["menu"] - times["bios"]}
 
 

@@ -252,6 +252,13 @@ TEST(store_list_gives_all_names)
  * Numbers
  ****************************************************************/
 
+static int
+read_number(u64 *value)
+{
+    static const char *const name = "number";
+    return xenstore_read_numbers("/x", &name, value, 1);
+}
+
 TEST(store_number_is_decimal_digits_and_nothing_else)
 {
     static const struct {
@@ -272,30 +279,33 @@ TEST(store_number_is_decimal_digits_and_nothing_else)
     for (i = 0; i < ARRAY_SIZE(cases); i++) {
         u64 value = 0x5555;
         store_write("/x/number", cases[i].text);
-        int ret = xenstore_read_number("/x", "number", &value);
-        if (ret != (cases[i].ok ? 0 : -1)
+        int ret = read_number(&value);
+        if (ret != !cases[i].ok
             || (cases[i].ok && value != cases[i].value))
             fail("\"%s\" gives %d and %llu", cases[i].text, ret, value);
     }
     u64 value;
     store_write_bytes("/x/number", "1\0", 2);
-    check_equal(xenstore_read_number("/x", "number", &value), -1);
+    check_equal(read_number(&value), 1);
     store_write_bytes("/x/number", "1\0002", 3);
-    check_equal(xenstore_read_number("/x", "number", &value), -1);
+    check_equal(read_number(&value), 1);
     char digits[XENSTORE_PAYLOAD_MAX + 1];
     memset(digits, '1', XENSTORE_PAYLOAD_MAX);
     digits[XENSTORE_PAYLOAD_MAX] = 0;
     store_write("/x/number", digits);
-    check_equal(xenstore_read_number("/x", "number", &value), -1);
+    check_equal(read_number(&value), 1);
     value = 0x5555;
-    check_equal(xenstore_read_number("/x", "nothing", &value), 1);
+    // what is not there is no error
+    store_rm("/x/number");
+    check_equal(read_number(&value), 0);
+    check_equal(value, 0x5555);
     store_write("/x/number", "17");
     store.fault_at = store.requests + 1;
     store.fault = STORE_ERROR;
-    check_equal(xenstore_read_number("/x", "number", &value), -1);
+    check_equal(read_number(&value), 1);
     store.fault_at = store.requests + 1;
     store.fault = STORE_IGNORE;
-    check_equal(xenstore_read_number("/x", "number", &value), -1);
+    check_equal(read_number(&value), 1);
     check_equal(value, 0x5555);
     close_store();
 }
@@ -792,4 +802,29 @@ TEST(store_session_hides_no_event_of_others)
     check_equal(xenstore_open(), 0);
     xenstore_close();
     sim_check_clean();
+}
+
+// What a backend says of itself is asked for all at once.
+static u64 asked_first, asked_last;
+
+static int
+note_time(struct store_request *request)
+{
+    if (strstr(request->path, "backend/vbd/")) {
+        if (strstr(request->path, "/mode"))
+            asked_first = sim_now;
+        if (strstr(request->path, "/feature-max-indirect-segments"))
+            asked_last = sim_now;
+    }
+    return STORE_NORMAL;
+}
+
+TEST(store_is_asked_for_all_properties_in_one_round_trip)
+{
+    struct backend *be = sim_disk(51776);
+    sim_boot();
+    store.latency = 20 * MS;
+    store.hook = note_time;
+    check_equal(sim_read(be, 1000, 10), 0);
+    check_true(asked_first && asked_last && asked_last - asked_first < store.latency);
 }
